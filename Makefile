@@ -1,0 +1,35 @@
+# One build profile, `release`, for runs, tests and clippy alike.
+
+CARGO ?= cargo
+OODLAB = target/release/oodlab
+SCRATCH = target/check
+
+.PHONY: build quickstart test test-all verify clean
+
+build:
+	$(CARGO) build --release --locked
+
+# Runs DLSR on the embedded images and weights; writes results/quickstart/.
+quickstart: build
+	$(OODLAB) run experiments/quickstart.yaml
+
+# Everything that needs Rust alone, cheapest first; ends with a real run compared with its committed baseline.
+test:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --locked --workspace --no-deps
+	$(CARGO) test --release --locked --workspace
+	$(CARGO) build --release --locked
+	$(OODLAB) verify
+	rm -rf $(SCRATCH)
+	$(OODLAB) --store $(SCRATCH)/store --results $(SCRATCH)/results check results/baselines/quickstart.json
+
+# What needs more than Rust: says what is absent.
+test-all: test
+	./tests/all.sh
+
+verify: build
+	$(OODLAB) verify
+
+clean:
+	$(CARGO) clean

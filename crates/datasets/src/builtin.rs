@@ -1,0 +1,3 @@
+//! The manifests and benchmarks that are compiled in: (stem, text), collected by `build.rs`.
+
+include!(concat!(env!("OUT_DIR"), "/builtin.rs"));

@@ -1,0 +1,9 @@
+//! Decoders of bytes that nobody vouches for: no panic, no allocation beyond a bound set by the size of the input.
+//!
+//! Each has a function `fuzz` that runs it on arbitrary bytes; tests run them over a corpus and seeded mutations of it.
+
+pub mod cifar;
+pub mod gzip;
+pub mod idx;
+pub mod picture;
+pub mod zip;

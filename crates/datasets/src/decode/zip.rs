@@ -1,0 +1,152 @@
+//! Zip files of images: what lies where, and one entry at a time.
+
+use std::io::{Cursor, Read};
+
+use flate2::read::DeflateDecoder;
+use zip::{CompressionMethod, ZipArchive};
+
+use crate::decode::gzip::LARGEST_RATIO;
+use crate::manifest::is_inside;
+
+/// More entries than this are refused.
+const MOST_ENTRIES: usize = 4_000_000;
+/// An entry larger than this is refused.
+const LARGEST_ENTRY: u64 = 1 << 30;
+
+/// An image file inside a zip.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Path inside the archive.
+    pub name: String,
+    start: usize,
+    packed: usize,
+    size: usize,
+    stored: bool,
+    crc: u32,
+}
+
+/// The PNG and JPEG entries in the archive's order; folders, links and files of other kinds are left out.
+///
+/// # Errors
+/// A damaged archive, an encrypted or oddly packed image, a path that leaves the archive, a size that its data cannot hold.
+pub fn entries(bytes: &[u8]) -> Result<Vec<Entry>, String> {
+    let mut archive =
+        ZipArchive::new(Cursor::new(bytes)).map_err(|error| format!("damaged or truncated zip file: {error}"))?;
+    if archive.len() > MOST_ENTRIES {
+        return Err(format!("{} entries are more than the {MOST_ENTRIES} allowed", archive.len()));
+    }
+    let mut found = Vec::new();
+    for index in 0..archive.len() {
+        let file = archive.by_index_raw(index).map_err(|error| format!("entry {index}: {error}"))?;
+        let name =
+            std::str::from_utf8(file.name_raw()).map_err(|_| format!("entry {index}: name is not UTF-8"))?.to_owned();
+        if file.is_dir() || file.is_symlink() || !is_image_name(&name) {
+            continue;
+        }
+        if !is_inside(&name) {
+            return Err(format!("entry {name:?} leaves the archive"));
+        }
+        let stored = match file.compression() {
+            CompressionMethod::Stored => true,
+            CompressionMethod::Deflated => false,
+            other => return Err(format!("entry {name:?}: compression {other} is not supported")),
+        };
+        if file.encrypted() {
+            return Err(format!("entry {name:?} is encrypted"));
+        }
+        let (packed, size) = (file.compressed_size(), file.size());
+        if size > LARGEST_ENTRY || size > packed.saturating_mul(if stored { 1 } else { LARGEST_RATIO }) {
+            return Err(format!("entry {name:?}: {packed} bytes cannot hold {size}"));
+        }
+        let start = file.data_start().ok_or_else(|| format!("entry {name:?}: no data"))?;
+        let end = start.checked_add(packed).filter(|&end| end <= bytes.len() as u64);
+        if end.is_none() {
+            return Err(format!("entry {name:?} lies outside of the file"));
+        }
+        found.push(Entry {
+            name,
+            start: start as usize,
+            packed: packed as usize,
+            size: size as usize,
+            stored,
+            crc: file.crc32(),
+        });
+    }
+    Ok(found)
+}
+
+/// The bytes of an entry, unpacked, its length and checksum proven.
+///
+/// # Errors
+/// Damaged data.
+pub fn read(bytes: &[u8], entry: &Entry) -> Result<Vec<u8>, String> {
+    let packed = bytes.get(entry.start..entry.start + entry.packed).ok_or("an entry outside of the file")?;
+    let mut out = Vec::new();
+    let result = if entry.stored {
+        out.extend_from_slice(packed);
+        Ok(0)
+    } else {
+        DeflateDecoder::new(packed).take(entry.size as u64 + 1).read_to_end(&mut out)
+    };
+    result.map_err(|error| format!("damaged data: {error}"))?;
+    let mut crc = flate2::Crc::new();
+    crc.update(&out);
+    if out.len() != entry.size || crc.sum() != entry.crc {
+        return Err(format!(
+            "damaged data: expected {} bytes with CRC {:08x}, found {} with {:08x}",
+            entry.size,
+            entry.crc,
+            out.len(),
+            crc.sum()
+        ));
+    }
+    Ok(out)
+}
+
+/// Whether a name ends as a PNG's or JPEG's and is not hidden.
+pub(crate) fn is_image_name(name: &str) -> bool {
+    let file = name.rsplit('/').next().unwrap_or(name);
+    let extension = file.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
+    !file.starts_with('.') && matches!(extension.as_deref(), Some("png" | "jpg" | "jpeg"))
+}
+
+/// Runs the decoder on arbitrary bytes.
+pub fn fuzz(bytes: &[u8]) {
+    for entry in entries(bytes).unwrap_or_default() {
+        let _ = read(bytes, &entry);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    pub(crate) fn archive(files: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        for (name, bytes) in files {
+            writer.start_file(*name, zip::write::SimpleFileOptions::default()).expect("writing into memory");
+            writer.write_all(bytes).expect("writing into memory");
+        }
+        writer.finish().expect("writing into memory").into_inner()
+    }
+
+    #[test]
+    fn images_are_listed_in_order_and_read() {
+        let bytes = archive(&[("b/2.png", b"two"), ("readme.txt", b"no"), ("a/1.PNG", &[0; 500]), ("a/.x.png", b"no")]);
+        let found = entries(&bytes).expect("valid");
+        assert_eq!(found.iter().map(|entry| entry.name.as_str()).collect::<Vec<_>>(), ["b/2.png", "a/1.PNG"]);
+        assert_eq!(read(&bytes, &found[0]), Ok(b"two".to_vec()));
+        assert_eq!(read(&bytes, &found[1]), Ok(vec![0; 500]));
+    }
+
+    #[test]
+    fn escapes_and_damage_are_errors() {
+        assert!(entries(&archive(&[("../1.png", b"x")])).is_err_and(|what| what.contains("leaves")));
+        let bytes = archive(&[("1.png", &[0; 500])]);
+        assert!(entries(&bytes[..bytes.len() - 30]).is_err());
+        let mut damaged = bytes.clone();
+        damaged[36] ^= 1;
+        assert!(entries(&damaged).is_ok_and(|found| read(&damaged, &found[0]).is_err()));
+    }
+}

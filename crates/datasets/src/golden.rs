@@ -1,0 +1,76 @@
+//! Golden numbers of this crate.
+
+use oodlab_base::Tolerance;
+use oodlab_base::golden::{Findings, GoldenError, GoldenFile, GoldenTensor, Outcome};
+
+use crate::image::RgbImage;
+use crate::resize;
+
+/// The golden files that are compiled in: (stem, bytes).
+#[must_use]
+pub fn embedded() -> Vec<(&'static str, &'static [u8])> {
+    vec![("resize_pillow_bilinear", include_bytes!("../golden/resize_pillow_bilinear.safetensors"))]
+}
+
+/// Checks one golden file; `None` when its kind is not one of this crate's.
+///
+/// Known: `resize_pillow_bilinear*`, every tensor `NAME_to_SIZE_u8` against the resized `NAME*_u8`, exact.
+#[must_use]
+pub fn check(file: &GoldenFile) -> Option<Result<Outcome, GoldenError>> {
+    file.stem.starts_with("resize_pillow_bilinear").then(|| check_resize(file))
+}
+
+fn check_resize(file: &GoldenFile) -> Result<Outcome, GoldenError> {
+    let mut findings = Findings::new();
+    let all: Vec<_> = file.with_prefix("").collect();
+    for &(name, want) in all.iter().filter(|(name, _)| name.contains("_to_")) {
+        let malformed = || GoldenError::Missing { stem: file.stem.clone(), name: format!("source of {name}") };
+        let stem = name.split("_to_").next().unwrap_or_default();
+        let mut sources = all.iter().filter(|(other, _)| other.starts_with(stem) && !other.contains("_to_"));
+        let (_, source) = sources.next().ok_or_else(malformed)?;
+        let &[.., 3, height, width] = want.shape.as_slice() else { return Err(malformed()) };
+        let mut got = Vec::with_capacity(want.values.len());
+        for image in images(source).ok_or_else(malformed)? {
+            let resized = resize::bilinear(&image, width as u32, height as u32).map_err(|_| malformed())?;
+            for channel in 0..3 {
+                got.extend(resized.pixels.iter().skip(channel).step_by(3).map(|&value| f64::from(value)));
+            }
+        }
+        findings.add(name, Tolerance::EXACT.compare(got, want.values.iter().copied()));
+    }
+    Ok(findings.outcome())
+}
+
+/// `[.., 3, h, w]` as images.
+fn images(tensor: &GoldenTensor) -> Option<Vec<RgbImage>> {
+    let &[.., 3, height, width] = tensor.shape.as_slice() else { return None };
+    let bytes: Vec<u8> = tensor.values.iter().map(|&value| value as u8).collect();
+    let size = 3 * height * width;
+    if size == 0 {
+        return None;
+    }
+    bytes.chunks_exact(size).map(|planes| RgbImage::from_planes(width as u32, height as u32, planes).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_embedded_file_passes() {
+        for (stem, bytes) in embedded() {
+            let file = GoldenFile::parse(stem, bytes).expect("a safetensors file");
+            match check(&file) {
+                Some(Ok(Outcome::Pass(comparison))) => assert!(comparison.count > 3 * 224 * 224 || stem.is_empty()),
+                other => panic!("{stem}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn other_kinds_are_not_ours() {
+        let mut file = GoldenFile::parse("x", embedded()[0].1).expect("a safetensors file");
+        file.stem = "schedule".into();
+        assert!(check(&file).is_none());
+    }
+}

@@ -1,0 +1,275 @@
+//! Taking in files that a person already has.
+//!
+//! Files are recognised by checksum, then by the folder they lie in; never by name alone, for several sets share names. They
+//! are decoded and copied into `<root>/<name>/files/`; the index, written last, makes them visible. A killed or failed import
+//! leaves what was there before; a repeated one changes nothing; one that finds more widens a partial set.
+
+mod recognise;
+mod scan;
+mod stage;
+mod take;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use oodlab_base::{Cancel, Progress};
+use rayon::prelude::*;
+use serde::Serialize;
+
+use crate::error::DatasetError;
+use crate::hash;
+use crate::index::{Index, IndexedFile};
+use crate::library::{Library, open_parts};
+use crate::manifest::{Format, Manifest, Role};
+use crate::status::Status;
+
+use recognise::{Pick, Plan, Recogniser};
+use scan::Scan;
+use stage::Stage;
+use take::{Import, Outcome};
+
+/// Names shown of a long list.
+const SHOWN: usize = 10;
+
+/// What a person allows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ImportOptions {
+    /// Images that nothing reads are left out and recorded, instead of failing the import.
+    pub allow_unreadable: bool,
+}
+
+/// What an import did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ImportReport {
+    /// Data set.
+    pub name: String,
+    /// Files copied.
+    pub added: usize,
+    /// Files that were there already, proven equal.
+    pub kept: usize,
+    /// Bytes copied.
+    pub bytes: u64,
+    /// Files left out because nothing reads them: path and reason.
+    pub unreadable: Vec<(String, String)>,
+    /// What was passed over, and why.
+    pub notes: Vec<String>,
+    /// What is at hand now.
+    pub status: Status,
+}
+
+/// What an import of everything did.
+#[derive(Debug)]
+pub struct ImportAll {
+    /// Each set of which something was found, in order of their names. A failure of one does not stop the others.
+    pub sets: Vec<(String, Result<ImportReport, DatasetError>)>,
+    /// Files that belong to no known set.
+    pub unrecognised: usize,
+    /// The first of them, as paths below the folder.
+    pub unrecognised_first: Vec<String>,
+    /// What was passed over, and why.
+    pub notes: Vec<String>,
+}
+
+impl Library {
+    /// Imports one set from a folder, or from anything below it.
+    ///
+    /// # Errors
+    /// A known file with a wrong checksum, an image that nothing reads (unless allowed), another content under a path that was
+    /// imported before, nothing found, a full disk. What was imported before stays as it was.
+    pub fn import(
+        &self,
+        name: &str,
+        from: &Path,
+        options: ImportOptions,
+        progress: &dyn Progress,
+        cancel: &Cancel,
+    ) -> Result<ImportReport, DatasetError> {
+        let manifest = self.manifest(name)?;
+        if let Some(kind) = manifest.built_in() {
+            return Err(DatasetError::BuiltIn { name: name.to_owned(), kind });
+        }
+        let recogniser = Recogniser::new(self.manifests());
+        let mut scan = Scan::of(from, cancel)?;
+        scan.digest(recogniser.may_be_known(), progress, cancel)?;
+        let mut plan = recogniser.plan(&scan, manifest, true);
+        plan.notes.extend(scan.notes.iter().cloned());
+        if plan.picks.is_empty() && plan.failures.is_empty() {
+            return Err(DatasetError::NothingFound {
+                name: name.to_owned(),
+                from: scan.from.display().to_string(),
+                looked_for: looked_for(manifest),
+                notes: plan.notes.iter().take(SHOWN).cloned().collect::<Vec<_>>().join("; "),
+            });
+        }
+        self.execute(&scan, plan, options, progress, cancel)
+    }
+
+    /// Imports every known set of which something lies in a folder or below it.
+    ///
+    /// # Errors
+    /// When the folder cannot be read, or the work was cancelled; the failure of a set is in the result.
+    pub fn import_all(
+        &self,
+        from: &Path,
+        options: ImportOptions,
+        progress: &dyn Progress,
+        cancel: &Cancel,
+    ) -> Result<ImportAll, DatasetError> {
+        let recogniser = Recogniser::new(self.manifests());
+        let mut scan = Scan::of(from, cancel)?;
+        scan.digest(recogniser.may_be_known(), progress, cancel)?;
+        let mut recognised = BTreeSet::new();
+        let mut all =
+            ImportAll { sets: Vec::new(), unrecognised: 0, unrecognised_first: Vec::new(), notes: scan.notes.clone() };
+        for manifest in self.manifests().filter(|manifest| manifest.built_in().is_none()) {
+            let plan = recogniser.plan(&scan, manifest, false);
+            recognised.extend(plan.picks.iter().map(|pick| pick.file).chain(plan.suspects.iter().copied()));
+            if plan.picks.is_empty() && plan.failures.is_empty() {
+                continue;
+            }
+            let result = self.execute(&scan, plan, options, progress, cancel);
+            if let Err(DatasetError::Cancelled(cancelled)) = result {
+                return Err(cancelled.into());
+            }
+            all.sets.push((manifest.name.clone(), result));
+        }
+        recognised.extend(recogniser.markers(&scan));
+        let rest: Vec<&str> = (0..scan.files.len())
+            .filter(|index| !recognised.contains(index))
+            .map(|index| scan.files[index].relative.as_str())
+            .collect();
+        all.unrecognised = rest.len();
+        all.unrecognised_first = rest.into_iter().take(SHOWN).map(str::to_owned).collect();
+        Ok(all)
+    }
+
+    fn execute(
+        &self,
+        scan: &Scan,
+        plan: Plan<'_>,
+        options: ImportOptions,
+        progress: &dyn Progress,
+        cancel: &Cancel,
+    ) -> Result<ImportReport, DatasetError> {
+        let Plan { manifest, picks, failures, notes, .. } = plan;
+        if let Some(failure) = failures.into_iter().next() {
+            return Err(failure);
+        }
+        let folder = self.folder(&manifest.name);
+        let picks = without_twins(scan, picks, &folder)?;
+        let before = self.index(manifest)?.unwrap_or_else(|| Index::new(&manifest.name));
+        let import = Import { manifest, scan, before: &before, folder: &folder, stage: Stage::new(&folder)? };
+        let task = progress.task(&format!("import {}", manifest.name), "files", picks.len() as u64, 0);
+        let results: Vec<Result<Outcome, DatasetError>> = picks
+            .par_iter()
+            .map(|pick| {
+                cancel.check()?;
+                let outcome = import.take(pick);
+                task.advance(1);
+                outcome
+            })
+            .collect();
+        let outcomes = results.into_iter().collect::<Result<Vec<Outcome>, DatasetError>>()?;
+
+        let unreadable: Vec<(String, String)> = outcomes.iter().filter_map(Outcome::unreadable).collect();
+        if !unreadable.is_empty() && !options.allow_unreadable {
+            let first: Vec<String> = unreadable.iter().take(3).map(|(path, what)| format!("{path} ({what})")).collect();
+            return Err(DatasetError::Unreadable {
+                name: manifest.name.clone(),
+                count: unreadable.len(),
+                total: outcomes.len(),
+                first: first.join(", "),
+            });
+        }
+        let added: Vec<&IndexedFile> =
+            outcomes.iter().filter_map(|o| if let Outcome::Added(file) = o { Some(file) } else { None }).collect();
+        import.stage.commit(added.iter().map(|file| file.path.as_str()))?;
+        let index = self.merged(manifest, &before, &outcomes)?;
+        index.write(&folder)?;
+        let kept = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Kept)).count();
+        let (added, bytes) = (added.len(), added.iter().map(|file| file.size).sum());
+        drop(import);
+        Ok(ImportReport {
+            name: manifest.name.clone(),
+            added,
+            kept,
+            bytes,
+            unreadable,
+            notes,
+            status: self.status(&manifest.name)?,
+        })
+    }
+
+    /// The old index with the new files, and the images of every split counted by opening it.
+    fn merged(&self, manifest: &Manifest, before: &Index, outcomes: &[Outcome]) -> Result<Index, DatasetError> {
+        let mut files: BTreeMap<String, IndexedFile> =
+            before.files.iter().map(|file| (file.path.clone(), file.clone())).collect();
+        for outcome in outcomes {
+            if let Outcome::Added(file) | Outcome::Unreadable(file) = outcome {
+                // A known file is kept packed or unpacked, never both.
+                if let Some(unpacked) = file.path.strip_suffix(".gz") {
+                    files.remove(unpacked);
+                } else {
+                    files.remove(&format!("{}.gz", file.path));
+                }
+                files.insert(file.path.clone(), file.clone());
+            }
+        }
+        let mut index = Index::new(&manifest.name);
+        index.files = files.into_values().collect();
+        for split in manifest.splits.keys() {
+            let parts = self.imported_parts(manifest, split, &index);
+            let images = if parts.iter().any(|part| part.role == Role::Images) {
+                open_parts(manifest, split, &parts, None, None)?.len()
+            } else {
+                0
+            };
+            index.images.insert(split.clone(), images);
+        }
+        Ok(index)
+    }
+}
+
+/// One pick a path. Two folders that hold different files for one path cannot both be right.
+fn without_twins<'a>(scan: &Scan, picks: Vec<Pick<'a>>, folder: &Path) -> Result<Vec<Pick<'a>>, DatasetError> {
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    let mut single = Vec::with_capacity(picks.len());
+    for pick in picks {
+        let Some(&first) = seen.get(&pick.path) else {
+            seen.insert(pick.path.clone(), pick.file);
+            single.push(pick);
+            continue;
+        };
+        let hash_of = |file: usize| fs_err::read(&scan.files[file].path).map(|bytes| hash::blake3(&bytes));
+        let (before, now) = (hash_of(first)?, hash_of(pick.file)?);
+        if before != now {
+            let path = format!("{} and {}", scan.files[first].path.display(), scan.files[pick.file].path.display());
+            return Err(DatasetError::Conflict { path, before, now, folder: folder.display().to_string() });
+        }
+    }
+    Ok(single)
+}
+
+fn looked_for(manifest: &Manifest) -> String {
+    let known: Vec<&str> = manifest
+        .files
+        .iter()
+        .filter(|file| file.role != Role::Marker)
+        .map(|file| file.path.as_str())
+        .take(SHOWN)
+        .collect();
+    if !known.is_empty() {
+        return known.join(", ");
+    }
+    let layouts: Vec<String> = manifest
+        .splits
+        .values()
+        .flat_map(|split| &split.folders)
+        .map(|folder| {
+            let class =
+                matches!(manifest.format, Format::ImageFolder { classes: crate::manifest::FolderClasses::Folder });
+            format!("{folder}/{}*.png|jpg|jpeg", if class { "<class>/" } else { "" })
+        })
+        .collect();
+    layouts.join(", ")
+}

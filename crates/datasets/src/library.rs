@@ -1,0 +1,298 @@
+//! All known data sets and the folder that holds their files.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use crate::benchmark::Benchmark;
+use crate::builtin;
+use crate::error::DatasetError;
+use crate::index::Index;
+use crate::manifest::{Manifest, Role};
+use crate::set::ImageSet;
+use crate::source::{self, Part, Place};
+use crate::status::{Count, State, Status};
+
+/// The known data sets (those compiled in, and those of folders added to them) over a data root.
+///
+/// ```
+/// use oodlab_datasets::Library;
+/// let library = Library::open("data".as_ref())?;
+/// let set = library.open_set("cifar10-mini", "test", Some(10))?; // embedded: needs no import
+/// assert_eq!((set.len(), set.read(0)?.width, set.label(0)), (10, 32, Some(3)));
+/// # Ok::<(), oodlab_datasets::DatasetError>(())
+/// ```
+///
+/// A set's files lie in `<root>/<name>/files/`, described by `<root>/<name>/index.json`. Nothing else in the root is read.
+#[derive(Debug, Clone)]
+pub struct Library {
+    root: PathBuf,
+    manifests: BTreeMap<String, Manifest>,
+    benchmarks: BTreeMap<String, Benchmark>,
+}
+
+impl Library {
+    /// The built-in manifests and benchmarks over a data root, which need not exist yet.
+    ///
+    /// # Errors
+    /// When a built-in manifest is not valid: a mistake in the program, which its tests would show.
+    pub fn open(root: &Path) -> Result<Library, DatasetError> {
+        let mut library = Library { root: root.to_owned(), manifests: BTreeMap::new(), benchmarks: BTreeMap::new() };
+        for &(stem, text) in builtin::MANIFESTS {
+            library.add_manifest(&format!("datasets/{stem}.yaml"), stem, text)?;
+        }
+        for &(stem, text) in builtin::BENCHMARKS {
+            library.add_benchmark(&format!("datasets/benchmarks/{stem}.yaml"), stem, text)?;
+        }
+        Ok(library)
+    }
+
+    /// Adds the manifests `*.yaml` of a folder and the benchmarks of its `benchmarks/`; they replace earlier ones of the
+    /// same name. Returns how many files were read; a folder that does not exist holds none.
+    ///
+    /// # Errors
+    /// When a file cannot be read or is not valid.
+    pub fn add_folder(&mut self, folder: &Path) -> Result<usize, DatasetError> {
+        let manifests = yaml_files(folder)?;
+        let benchmarks = yaml_files(&folder.join("benchmarks"))?;
+        for (stem, path) in &manifests {
+            self.add_manifest(&path.display().to_string(), stem, &fs_err::read_to_string(path)?)?;
+        }
+        for (stem, path) in &benchmarks {
+            self.add_benchmark(&path.display().to_string(), stem, &fs_err::read_to_string(path)?)?;
+        }
+        Ok(manifests.len() + benchmarks.len())
+    }
+
+    fn add_manifest(&mut self, place: &str, stem: &str, text: &str) -> Result<(), DatasetError> {
+        let manifest = Manifest::parse(place, text)?;
+        if manifest.name != stem {
+            return Err(DatasetError::manifest(
+                place,
+                format!("name is {:?}, expected the file's name {stem:?}", manifest.name),
+            ));
+        }
+        self.manifests.insert(stem.to_owned(), manifest);
+        Ok(())
+    }
+
+    fn add_benchmark(&mut self, place: &str, stem: &str, text: &str) -> Result<(), DatasetError> {
+        let benchmark = Benchmark::parse(place, text)?;
+        if benchmark.name != stem {
+            return Err(DatasetError::manifest(
+                place,
+                format!("name is {:?}, expected the file's name {stem:?}", benchmark.name),
+            ));
+        }
+        self.benchmarks.insert(stem.to_owned(), benchmark);
+        Ok(())
+    }
+
+    /// The data root.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The folder of a set below the root.
+    #[must_use]
+    pub fn folder(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
+    /// All manifests in order of their names.
+    pub fn manifests(&self) -> impl Iterator<Item = &Manifest> {
+        self.manifests.values()
+    }
+
+    /// The manifest of that name.
+    ///
+    /// # Errors
+    /// When there is none; the error names the nearest known one.
+    pub fn manifest(&self, name: &str) -> Result<&Manifest, DatasetError> {
+        self.manifests.get(name).ok_or_else(|| DatasetError::UnknownSet {
+            name: name.to_owned(),
+            nearest: nearest(name, self.manifests.keys()),
+        })
+    }
+
+    /// Names of all benchmarks.
+    pub fn benchmarks(&self) -> impl Iterator<Item = &str> {
+        self.benchmarks.keys().map(String::as_str)
+    }
+
+    /// The benchmark of that name, its sets and splits checked against the manifests and every default filled in.
+    ///
+    /// # Errors
+    /// When there is none, or it names an unknown set or split.
+    pub fn benchmark(&self, name: &str) -> Result<Benchmark, DatasetError> {
+        let benchmark = self.benchmarks.get(name).ok_or_else(|| DatasetError::UnknownBenchmark {
+            name: name.to_owned(),
+            known: self.benchmarks().collect::<Vec<_>>().join(", "),
+        })?;
+        benchmark.clone().resolve(self)
+    }
+
+    /// What is at hand of a set.
+    ///
+    /// # Errors
+    /// When no set has this name, or its index is damaged.
+    pub fn status(&self, name: &str) -> Result<Status, DatasetError> {
+        let manifest = self.manifest(name)?;
+        let index = self.index(manifest)?;
+        let found = |split: &str, expected: Option<usize>| match (&index, manifest.built_in()) {
+            (_, Some(_)) => expected.unwrap_or(0),
+            (Some(index), None) => index.images.get(split).copied().unwrap_or(0),
+            (None, None) => 0,
+        };
+        let count = |(name, split): (&String, &crate::manifest::Split)| {
+            (name.clone(), Count { found: found(name, split.images), expected: split.images })
+        };
+        let splits: BTreeMap<String, Count> = manifest.splits.iter().map(count).collect();
+        Ok(Status {
+            name: manifest.name.clone(),
+            title: manifest.title.clone(),
+            licence: manifest.licence.clone(),
+            origin: manifest.built_in().unwrap_or("imported"),
+            state: State::of(&splits),
+            splits,
+            unreadable: index.map_or(0, |index| index.unreadable().count()),
+        })
+    }
+
+    /// What is at hand of every set, in order of their names.
+    ///
+    /// # Errors
+    /// When an index is damaged.
+    pub fn list(&self) -> Result<Vec<Status>, DatasetError> {
+        self.manifests.keys().map(|name| self.status(name)).collect()
+    }
+
+    /// The index of an imported set; `None` when it is absent, or built in.
+    ///
+    /// # Errors
+    /// When it is damaged.
+    pub fn index(&self, manifest: &Manifest) -> Result<Option<Index>, DatasetError> {
+        if manifest.built_in().is_some() { Ok(None) } else { Index::read(&self.folder(&manifest.name), &manifest.name) }
+    }
+
+    /// Opens a split: its first `limit` images in their fixed order, or all there are.
+    ///
+    /// # Errors
+    /// When the set or split is unknown, absent or without images, or a file is damaged.
+    pub fn open_set(&self, name: &str, split: &str, limit: Option<usize>) -> Result<ImageSet, DatasetError> {
+        let manifest = self.manifest(name)?;
+        manifest.split(split)?;
+        let (parts, found) = match (manifest.built_in(), self.index(manifest)?) {
+            (Some("embedded"), _) => (embedded_parts(manifest, split), None),
+            (Some(_), _) => (Vec::new(), None),
+            (None, Some(index)) => (self.imported_parts(manifest, split, &index), index.images.get(split).copied()),
+            (None, None) => {
+                return Err(DatasetError::Absent { name: name.to_owned(), root: self.root.display().to_string() });
+            }
+        };
+        open_parts(manifest, split, &parts, limit, found)
+    }
+
+    pub(crate) fn imported_parts(&self, manifest: &Manifest, split: &str, index: &Index) -> Vec<Part> {
+        let folder = self.folder(&manifest.name).join("files");
+        let of_split = |file: &&crate::index::IndexedFile| file.split == split && file.unreadable.is_none();
+        let mut parts: Vec<Part> =
+            index.files.iter().filter(of_split).map(|file| Part::imported(file, &folder)).collect();
+        // Known files in the manifest's order; the others stay in byte order behind them (the sort is stable).
+        let known = |part: &Part| {
+            let unpacked = |path: &str| path.strip_suffix(".gz") == Some(&part.path);
+            manifest.files.iter().position(|file| file.path == part.path || unpacked(&file.path))
+        };
+        parts.sort_by_cached_key(|part| known(part).unwrap_or(usize::MAX));
+        // A file that was imported unpacked keeps the name of the published one in its sample ids.
+        for part in &mut parts {
+            if let Some(known) = known(part) {
+                part.path.clone_from(&manifest.files[known].path);
+            }
+        }
+        parts
+    }
+}
+
+pub(crate) fn open_parts(
+    manifest: &Manifest,
+    split: &str,
+    parts: &[Part],
+    limit: Option<usize>,
+    found: Option<usize>,
+) -> Result<ImageSet, DatasetError> {
+    let expected = manifest.split(split)?.images;
+    let empty =
+        |found| DatasetError::Empty { name: manifest.name.clone(), split: split.to_owned(), found, expected, limit };
+    if limit == Some(0) {
+        return Err(empty(found.unwrap_or(0)));
+    }
+    let source = source::open(manifest, split, parts, limit)?;
+    let len = source.len().min(limit.unwrap_or(usize::MAX));
+    if len == 0 {
+        return Err(empty(0));
+    }
+    let built_in = manifest.built_in().and(expected);
+    Ok(ImageSet {
+        name: manifest.name.clone(),
+        split: split.to_owned(),
+        len,
+        found: found.or(built_in).unwrap_or_else(|| source.len()),
+        expected,
+        uniform_size: manifest.image_size,
+        class_names: manifest.class_names.clone(),
+        source,
+        list_key: OnceLock::new(),
+    })
+}
+
+fn embedded_parts(manifest: &Manifest, split: &str) -> Vec<Part> {
+    let of_split =
+        manifest.files.iter().filter(|file| file.split.as_deref() == Some(split) && file.role != Role::Marker);
+    let part = |file: &crate::manifest::KnownFile| Part {
+        path: file.path.clone(),
+        role: file.role,
+        place: Place::Embedded(file.path.clone()),
+    };
+    of_split.map(part).collect()
+}
+
+fn yaml_files(folder: &Path) -> Result<Vec<(String, PathBuf)>, DatasetError> {
+    let mut files = Vec::new();
+    let entries = match fs_err::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(files),
+        Err(error) => return Err(error.into()),
+    };
+    for entry in entries {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "yaml") && path.is_file() {
+            let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            files.push((stem, path));
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// The known name with the fewest changed letters, if it is near.
+fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a String>) -> Option<String> {
+    let best = known.map(|other| (distance(name, other), other)).min()?;
+    (best.0 <= 1 + name.len() / 3).then(|| best.1.clone())
+}
+
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let changed = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}

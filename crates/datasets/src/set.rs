@@ -1,0 +1,131 @@
+//! An open split of a data set.
+
+use std::fmt;
+use std::sync::OnceLock;
+
+use oodlab_base::{Key, KeyBuilder};
+
+use crate::error::DatasetError;
+use crate::image::RgbImage;
+use crate::source::Source;
+
+/// The images of a split, in their fixed order: the first `limit` of them, or all there are.
+///
+/// Images are read one by one and by any number of threads; files are checked against the hash recorded at import.
+pub struct ImageSet {
+    pub(crate) name: String,
+    pub(crate) split: String,
+    pub(crate) source: Box<dyn Source>,
+    pub(crate) len: usize,
+    pub(crate) found: usize,
+    pub(crate) expected: Option<usize>,
+    pub(crate) uniform_size: Option<(u32, u32)>,
+    pub(crate) class_names: Vec<String>,
+    pub(crate) list_key: OnceLock<Key>,
+}
+
+impl ImageSet {
+    /// The data set's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The split's name.
+    #[must_use]
+    pub fn split(&self) -> &str {
+        &self.split
+    }
+
+    /// Number of images, at most the limit it was opened with.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Never: a split without images cannot be opened.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Stable name of a sample: `test_batch.bin#17`, or the path in its folder. Empty past the end.
+    #[must_use]
+    pub fn id(&self, index: usize) -> String {
+        if index < self.len { self.source.id(index) } else { String::new() }
+    }
+
+    /// Decodes an image at its own size.
+    ///
+    /// # Errors
+    /// When there is no such image, its file is gone, changed since its import, or cannot be decoded; the file is named.
+    pub fn read(&self, index: usize) -> Result<RgbImage, DatasetError> {
+        if index >= self.len {
+            return Err(DatasetError::OutOfRange { name: self.name.clone(), index, len: self.len });
+        }
+        let image = self.source.read(index)?;
+        match self.uniform_size {
+            Some((width, height)) if (image.width, image.height) != (width, height) => Err(DatasetError::decode(
+                format!("{} {}", self.name, self.id(index)),
+                format!("expected {width} x {height}, found {} x {}", image.width, image.height),
+            )),
+            _ => Ok(image),
+        }
+    }
+
+    /// The class of an image, where the data set has classes and their labels are at hand.
+    #[must_use]
+    pub fn label(&self, index: usize) -> Option<u32> {
+        if index < self.len { self.source.label(index) } else { None }
+    }
+
+    /// Names of the classes in the order of their labels; empty where the manifest has none.
+    #[must_use]
+    pub fn class_names(&self) -> &[String] {
+        &self.class_names
+    }
+
+    /// Width and height, when every image is known to have them.
+    #[must_use]
+    pub fn uniform_size(&self) -> Option<(u32, u32)> {
+        self.uniform_size
+    }
+
+    /// Hash over the id and the content of every image in order: equal exactly when the same images are read.
+    #[must_use]
+    pub fn list_key(&self) -> Key {
+        *self.list_key.get_or_init(|| {
+            let start = KeyBuilder::new("image list", 1).number("len", self.len as u64);
+            let all = (0..self.len).fold(start, |key, index| {
+                key.text("id", &self.source.id(index)).key("content", &self.source.content(index))
+            });
+            all.finish()
+        })
+    }
+
+    /// Usable images of the split at hand, before the limit. When a limit stopped the reading of a set of unknown size, a
+    /// lower bound.
+    #[must_use]
+    pub fn found(&self) -> usize {
+        self.found
+    }
+
+    /// Images of the complete split, where known.
+    #[must_use]
+    pub fn expected(&self) -> Option<usize> {
+        self.expected
+    }
+
+    /// Whether images of the complete split are missing.
+    #[must_use]
+    pub fn is_partial(&self) -> bool {
+        self.expected.is_some_and(|expected| self.found < expected)
+    }
+}
+
+impl fmt::Debug for ImageSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let expected = self.expected.map_or("?".into(), |n| n.to_string());
+        write!(f, "ImageSet({} {}: {} images, {} of {expected})", self.name, self.split, self.len, self.found)
+    }
+}

@@ -1,0 +1,110 @@
+//! Everything that a detector refuses.
+
+use oodlab_base::Cancelled;
+use oodlab_diffusion::DiffusionError;
+use oodlab_features::FeatureError;
+
+/// What went wrong in configuring, fitting, scoring or loading a detector.
+#[derive(Debug, thiserror::Error)]
+pub enum DetectorError {
+    /// No detector of that kind.
+    #[error("unknown detector kind {kind:?}: did you mean {nearest:?}? known kinds: {known}")]
+    UnknownKind {
+        /// The kind asked for.
+        kind: String,
+        /// The known kind that is written most alike.
+        nearest: String,
+        /// All kinds.
+        known: String,
+    },
+    /// An unknown key, a wrong type or a value out of range in the detector's section.
+    #[error("{place}: {message}")]
+    Config {
+        /// Where: `detector.train`.
+        place: String,
+        /// What is wrong, and what would be right.
+        message: String,
+    },
+    /// A score that the detector does not have.
+    #[error("unknown score {score:?} for detector {kind}: did you mean {nearest:?}? known scores: {known}")]
+    UnknownScore {
+        /// The score asked for.
+        score: String,
+        /// The detector's kind.
+        kind: &'static str,
+        /// The known score that is written most alike.
+        nearest: String,
+        /// All scores.
+        known: String,
+    },
+    /// A score asked for twice.
+    #[error("score {0:?} is listed twice")]
+    ScoreTwice(String),
+    /// No samples.
+    #[error("{0}: no samples, expected at least one")]
+    NoSamples(&'static str),
+    /// Features that cannot be used.
+    #[error(transparent)]
+    Features(#[from] FeatureError),
+    /// A layer of one channel.
+    #[error(
+        "layer {layer:?} has {channels} channel(s), expected at least 2 for a z-score; leave it out with features.layers"
+    )]
+    NarrowLayer {
+        /// The layer's name.
+        layer: String,
+        /// Its channels.
+        channels: usize,
+    },
+    /// Features with other layers than those that the detector was fitted on.
+    #[error("features have layers {found}, but the detector was fitted on {expected}")]
+    OtherLayers {
+        /// Layers fitted on.
+        expected: String,
+        /// Layers given.
+        found: String,
+    },
+    /// A score that needs more layers than there are.
+    #[error("score {score:?} needs at least {needed} layers, found {found}")]
+    TooFewLayers {
+        /// The score.
+        score: String,
+        /// Layers it needs.
+        needed: usize,
+        /// Layers there are.
+        found: usize,
+    },
+    /// A score that is NaN or infinite.
+    #[error("score {score:?} of sample {id:?} is {value}: the model is broken; train it again with a lower rate")]
+    NotFinite {
+        /// The score.
+        score: String,
+        /// Sample id.
+        id: String,
+        /// Its value.
+        value: f64,
+    },
+    /// Stored bytes that are no fitted detector of this kind.
+    #[error("not a fitted {kind} detector: {message}")]
+    Stored {
+        /// The detector's kind.
+        kind: &'static str,
+        /// What is wrong.
+        message: String,
+    },
+    /// Training or sampling failed.
+    #[error(transparent)]
+    Diffusion(DiffusionError),
+    /// Asked to stop.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+}
+
+impl From<DiffusionError> for DetectorError {
+    fn from(error: DiffusionError) -> DetectorError {
+        match error {
+            DiffusionError::Cancelled(cancelled) => DetectorError::Cancelled(cancelled),
+            other => DetectorError::Diffusion(other),
+        }
+    }
+}

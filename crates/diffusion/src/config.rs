@@ -1,0 +1,171 @@
+//! Sizes of the network and settings of its training.
+
+use serde::{Deserialize, Serialize};
+
+use crate::DiffusionError;
+
+/// Parameters a network may have at most: 2^31, 8 GiB of f32.
+const MOST_PARAMETERS: usize = 1 << 31;
+/// Blocks it may have at most.
+const MOST_BLOCKS: usize = 4096;
+
+/// Sizes of the latent feature diffusion network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LfdnConfig {
+    /// Channels of a feature vector, in and out; also the width of the time embedding after its MLP.
+    pub dim: usize,
+    /// Inner width (the paper: 1440).
+    pub width: usize,
+    /// Residual blocks (the paper: 16).
+    pub blocks: usize,
+}
+
+impl LfdnConfig {
+    /// Checks the sizes.
+    ///
+    /// # Errors
+    /// When a size is too small, there are more than 4096 blocks, or more than 2^31 parameters.
+    pub fn validate(self) -> Result<LfdnConfig, DiffusionError> {
+        let LfdnConfig { dim, width, blocks } = self;
+        let refuse = |problem| Err(DiffusionError::Network { dim, width, blocks, problem });
+        if dim == 0 || width < 2 || blocks == 0 {
+            return refuse("expected dim >= 1, width >= 2, blocks >= 1");
+        }
+        if blocks > MOST_BLOCKS {
+            return refuse("expected at most 4096 blocks");
+        }
+        match self.parameter_count() {
+            Some(count) if count <= MOST_PARAMETERS => Ok(self),
+            _ => refuse("expected at most 2^31 parameters (8 GiB); make it narrower or shallower"),
+        }
+    }
+
+    /// Number of parameters; `None` when it overflows.
+    ///
+    /// ```
+    /// let paper = oodlab_diffusion::LfdnConfig { dim: 720, width: 1440, blocks: 16 };
+    /// assert_eq!(paper.parameter_count(), Some(86_740_560));
+    /// ```
+    #[must_use]
+    pub fn parameter_count(self) -> Option<usize> {
+        let linear = |from: usize, to: usize| from.checked_mul(to)?.checked_add(to);
+        let LfdnConfig { dim, width, blocks } = self;
+        let norm = width.checked_mul(2)?;
+        let sum = |parts: &[Option<usize>]| parts.iter().try_fold(0usize, |sum, part| sum.checked_add((*part)?));
+        let block = sum(&[Some(norm), linear(width, width), linear(dim, width), Some(norm), linear(width, width)])?;
+        let time = sum(&[linear(width, dim), linear(dim, dim)]);
+        sum(&[linear(dim, width), time, block.checked_mul(blocks), Some(norm), linear(width, dim)])
+    }
+}
+
+/// Settings of training. The defaults are the paper's; `drop_last`, the EMA and Adam's moments are the released program's.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainConfig {
+    /// Passes over the training set. Default 150.
+    pub epochs: usize,
+    /// Samples of a step, and of a batch in scoring. Default 128.
+    pub batch_size: usize,
+    /// Constant learning rate. Default 1e-4.
+    pub learning_rate: f64,
+    /// Decoupled weight decay, on every parameter. Default 1e-4.
+    pub weight_decay: f64,
+    /// Adam's decay of the first moment. Default 0.9.
+    pub beta1: f64,
+    /// Adam's decay of the second moment. Default 0.999.
+    pub beta2: f64,
+    /// Added to Adam's denominator. Default 1e-8.
+    pub epsilon: f64,
+    /// Most decay of the averaged weights; the decay after update n (from 1) is min(ema_decay, (1 + n) / (10 + n)). Default 0.9999.
+    pub ema_decay: f64,
+    /// Leave out the last batch of an epoch when it is incomplete, as the released program does. Default true.
+    pub drop_last: bool,
+}
+
+impl Default for TrainConfig {
+    fn default() -> TrainConfig {
+        TrainConfig {
+            epochs: 150,
+            batch_size: 128,
+            learning_rate: 1e-4,
+            weight_decay: 1e-4,
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-8,
+            ema_decay: 0.9999,
+            drop_last: true,
+        }
+    }
+}
+
+impl TrainConfig {
+    /// Checks every setting's range.
+    ///
+    /// # Errors
+    /// Names the first setting that is out of its range.
+    pub fn validate(&self) -> Result<(), DiffusionError> {
+        let refuse = |name, found: &dyn ToString, expected: &str| {
+            Err(DiffusionError::Setting { name, found: found.to_string(), expected: expected.to_owned() })
+        };
+        if self.epochs == 0 {
+            return refuse("train.epochs", &self.epochs, "at least 1");
+        }
+        if !(1..=1 << 20).contains(&self.batch_size) {
+            return refuse("train.batch_size", &self.batch_size, "1 to 1048576");
+        }
+        for (name, value) in [("train.learning_rate", self.learning_rate), ("train.epsilon", self.epsilon)] {
+            if !(value > 0.0 && value.is_finite()) {
+                return refuse(name, &value, "a positive number");
+            }
+        }
+        if !(self.weight_decay >= 0.0 && self.weight_decay.is_finite()) {
+            return refuse("train.weight_decay", &self.weight_decay, "zero or a positive number");
+        }
+        for (name, value) in
+            [("train.beta1", self.beta1), ("train.beta2", self.beta2), ("train.ema_decay", self.ema_decay)]
+        {
+            if !(0.0..1.0).contains(&value) {
+                return refuse(name, &value, "a number from 0 to below 1");
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_out_of_range_are_refused() {
+        let good = LfdnConfig { dim: 40, width: 64, blocks: 3 };
+        assert!(good.validate().is_ok());
+        for bad in [
+            LfdnConfig { dim: 0, ..good },
+            LfdnConfig { width: 1, ..good },
+            LfdnConfig { blocks: 0, ..good },
+            LfdnConfig { width: 100_000, ..good },
+            LfdnConfig { width: usize::MAX, ..good },
+            LfdnConfig { blocks: usize::MAX, ..good },
+        ] {
+            assert!(matches!(bad.validate(), Err(DiffusionError::Network { .. })), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn settings_out_of_range_are_named() {
+        let good = TrainConfig::default();
+        assert!(good.validate().is_ok());
+        for (bad, name) in [
+            (TrainConfig { epochs: 0, ..good }, "train.epochs"),
+            (TrainConfig { batch_size: 0, ..good }, "train.batch_size"),
+            (TrainConfig { learning_rate: f64::NAN, ..good }, "train.learning_rate"),
+            (TrainConfig { weight_decay: -1.0, ..good }, "train.weight_decay"),
+            (TrainConfig { ema_decay: 1.0, ..good }, "train.ema_decay"),
+        ] {
+            let message = bad.validate().expect_err("out of range").to_string();
+            assert!(message.starts_with(name), "{message}");
+        }
+    }
+}

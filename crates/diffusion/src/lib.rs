@@ -1,0 +1,32 @@
+//! Noise schedule, latent feature diffusion network, training and sampling.
+//!
+//! The method is DLSR's (Yang et al., *Diffusion-based Layer-wise Semantic Reconstruction for Unsupervised Out-of-Distribution Detection*,
+//! NeurIPS 2024, arXiv 2411.10701): a network learns to denoise z-scored feature vectors of in-distribution samples; a sample is noised a
+//! little and reconstructed, and what does not come back is out of distribution. What a score means is for the detectors to say.
+//!
+//! * [`Schedule`]: noise levels; [`LfdnConfig`], [`Parameters`]: the network's sizes and values; [`LfdnEngine`]: what computes it;
+//! * [`Training`]: AdamW on stored features, averaged weights, checkpoints; [`Sampler`]: reconstruction by DDIM;
+//! * [`golden`]: the numbers of an independent program that all of it must reproduce.
+
+mod checkpoint;
+mod config;
+mod engine;
+mod error;
+pub mod golden;
+pub mod models;
+mod optimiser;
+mod parameters;
+mod sample;
+mod schedule;
+pub mod time_embedding;
+mod train;
+
+pub use checkpoint::{Checkpoint, Checkpoints, FirstEpoch, NoCheckpoints};
+pub use config::{LfdnConfig, TrainConfig};
+pub use engine::{Batch, LfdnEngine, Plain};
+pub use error::{DiffusionError, KeeperError};
+pub use optimiser::{AdamW, TrainState};
+pub use parameters::{Entry, Parameters, Start, layout};
+pub use sample::{Noise, SampleConfig, Sampler, Step, StreamNoise, Variant};
+pub use schedule::{Schedule, ScheduleConfig};
+pub use train::{TrainContext, Trained, Training};

@@ -1,0 +1,165 @@
+//! AdamW with decoupled decay, and the average of the weights, in one pass over the parameters.
+
+use rayon::prelude::*;
+
+use crate::{DiffusionError, LfdnConfig, Parameters, TrainConfig};
+use oodlab_base::Seed;
+
+const TASK: usize = 1 << 15;
+
+/// Everything that changes in training.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrainState {
+    /// The weights that are trained.
+    pub parameters: Parameters,
+    /// Their average, with which samples are scored.
+    pub ema: Parameters,
+    /// First moment of the gradients, flat.
+    pub first_moment: Vec<f32>,
+    /// Second moment of the gradients, flat.
+    pub second_moment: Vec<f32>,
+    /// Steps taken.
+    pub updates: u64,
+    gradients: Option<Parameters>,
+}
+
+impl TrainState {
+    /// The published initialisation; the average begins as a copy of it.
+    ///
+    /// # Errors
+    /// When the sizes are out of range.
+    pub fn initialise(config: LfdnConfig, seed: Seed) -> Result<TrainState, DiffusionError> {
+        Ok(TrainState::new(Parameters::initialise(config, seed)?))
+    }
+
+    /// Training that begins with these parameters.
+    #[must_use]
+    pub fn new(parameters: Parameters) -> TrainState {
+        let zeros = vec![0.0; parameters.count()];
+        let (ema, first_moment) = (parameters.clone(), zeros.clone());
+        TrainState { parameters, ema, first_moment, second_moment: zeros, updates: 0, gradients: None }
+    }
+
+    /// Training that is continued.
+    ///
+    /// # Errors
+    /// When the buffers do not belong to one network.
+    pub fn resume(
+        parameters: Parameters,
+        ema: Parameters,
+        moments: [Vec<f32>; 2],
+        updates: u64,
+    ) -> Result<TrainState, DiffusionError> {
+        let [first_moment, second_moment] = moments;
+        let expected = parameters.count();
+        for found in [ema.count(), first_moment.len(), second_moment.len()] {
+            if found != expected {
+                return Err(DiffusionError::Length { what: "optimiser state", expected, found });
+            }
+        }
+        Ok(TrainState { parameters, ema, first_moment, second_moment, updates, gradients: None })
+    }
+
+    pub(crate) fn take_gradients(&mut self) -> Result<Parameters, DiffusionError> {
+        match self.gradients.take() {
+            Some(gradients) => Ok(gradients),
+            None => Parameters::zeros(self.parameters.config()),
+        }
+    }
+
+    pub(crate) fn keep_gradients(&mut self, gradients: Parameters) {
+        self.gradients = Some(gradients);
+    }
+}
+
+/// AdamW (Loshchilov and Hutter 2019) as torch computes it, and an exponential average of the weights.
+///
+/// ```text
+/// p -= lr decay p;  m += (1 - b1)(g - m);  v = b2 v + (1 - b2) g^2
+/// p -= lr / (1 - b1^n) m / (sqrt(v) / sqrt(1 - b2^n) + eps)
+/// ema += (1 - d)(p - ema),  d = min(ema_decay, (1 + n) / (10 + n)),  n = 1, 2, ..
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AdamW {
+    learning_rate: f64,
+    weight_decay: f64,
+    beta1: f64,
+    beta2: f64,
+    epsilon: f64,
+    ema_decay: f64,
+}
+
+impl AdamW {
+    /// The optimiser of these settings.
+    #[must_use]
+    pub fn new(config: &TrainConfig) -> AdamW {
+        AdamW {
+            learning_rate: config.learning_rate,
+            weight_decay: config.weight_decay,
+            beta1: config.beta1,
+            beta2: config.beta2,
+            epsilon: config.epsilon,
+            ema_decay: config.ema_decay,
+        }
+    }
+
+    /// One update of parameters, moments and average. The coefficients are computed in f64 and narrowed once.
+    ///
+    /// # Errors
+    /// When the gradients belong to another network.
+    pub fn step(&self, state: &mut TrainState, gradients: &Parameters) -> Result<(), DiffusionError> {
+        let expected = state.parameters.count();
+        if gradients.count() != expected {
+            return Err(DiffusionError::Length { what: "gradients", expected, found: gradients.count() });
+        }
+        state.updates += 1;
+        let n = state.updates as f64;
+        let keep = (1.0 - self.learning_rate * self.weight_decay) as f32;
+        let (first, second, second_keep) = ((1.0 - self.beta1) as f32, (1.0 - self.beta2) as f32, self.beta2 as f32);
+        let rate = (self.learning_rate / (1.0 - self.beta1.powf(n))) as f32;
+        let unbias = (1.0 / (1.0 - self.beta2.powf(n)).sqrt()) as f32;
+        let epsilon = self.epsilon as f32;
+        let follow = (1.0 - self.ema_decay.min((1.0 + n) / (10.0 + n))) as f32;
+        let parameters = state.parameters.values_mut().par_chunks_mut(TASK);
+        let ema = state.ema.values_mut().par_chunks_mut(TASK);
+        let moments = state.first_moment.par_chunks_mut(TASK).zip(state.second_moment.par_chunks_mut(TASK));
+        let gradients = gradients.values().par_chunks(TASK);
+        parameters.zip(ema).zip(moments).zip(gradients).for_each(|(((p, ema), (m, v)), g)| {
+            for ((((p, ema), m), v), &g) in p.iter_mut().zip(ema).zip(m).zip(v).zip(g) {
+                *m += first * (g - *m);
+                *v = second_keep * *v + second * g * g;
+                *p = *p * keep - rate * *m / (v.sqrt() * unbias + epsilon);
+                *ema += follow * (*p - *ema);
+            }
+        });
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_step_goes_by_the_learning_rate_against_the_gradients_sign() {
+        let config = LfdnConfig { dim: 2, width: 2, blocks: 1 };
+        let train = TrainConfig { learning_rate: 0.01, weight_decay: 0.5, ..TrainConfig::default() };
+        let mut state = TrainState::new(Parameters::initialise(config, Seed(1)).expect("small sizes"));
+        let before = state.parameters.clone();
+        let mut gradients = Parameters::zeros(config).expect("small sizes");
+        for (i, g) in gradients.values_mut().iter_mut().enumerate() {
+            *g = if i % 2 == 0 { 3.0 } else { -0.02 };
+        }
+        AdamW::new(&train).step(&mut state, &gradients).expect("same sizes");
+        for (i, (after, before)) in state.parameters.values().iter().zip(before.values()).enumerate() {
+            let sign = if i % 2 == 0 { 1.0 } else { -1.0 };
+            let want = before * (1.0 - 0.005) - 0.01 * sign;
+            assert!((after - want).abs() < 1e-6, "{after} instead of {want}");
+            let (ema, d) = (state.ema.values()[i], 2.0 / 11.0);
+            assert!((ema - (d * before + (1.0 - d) * after)).abs() < 1e-6);
+        }
+        assert_eq!(state.updates, 1);
+        let other = Parameters::zeros(LfdnConfig { dim: 3, ..config }).expect("small sizes");
+        assert!(AdamW::new(&train).step(&mut state, &other).is_err());
+    }
+}

@@ -1,0 +1,130 @@
+//! What can go wrong between images and features.
+
+use oodlab_kernels::simd::SizeError;
+
+/// An encoder that cannot be built, or images that it cannot encode.
+#[derive(Debug, thiserror::Error)]
+pub enum EncoderError {
+    /// No such network.
+    #[error("unknown network {name:?}; known are {known}")]
+    UnknownNetwork {
+        /// The name asked for.
+        name: String,
+        /// Known names.
+        known: String,
+    },
+    /// The input size is outside what is supported.
+    #[error("resolution {found} is out of range: expected {least} to {most} pixels")]
+    Resolution {
+        /// Asked for.
+        found: u32,
+        /// Smallest.
+        least: u32,
+        /// Largest.
+        most: u32,
+    },
+    /// A tensor has another shape than the network's.
+    #[error(
+        "weights {source_name} do not fit {network}: tensor {tensor:?} has shape {found:?}, expected {expected:?}; \
+         are these the weights of another network?"
+    )]
+    TensorShape {
+        /// The network.
+        network: &'static str,
+        /// Where the weights came from.
+        source_name: String,
+        /// The first tensor that does not fit.
+        tensor: String,
+        /// Its shape.
+        found: Vec<usize>,
+        /// The network's shape.
+        expected: Vec<usize>,
+    },
+    /// A tensor that the network needs is absent.
+    #[error(
+        "weights {source_name} do not fit {network}: tensor {tensor:?} of shape {expected:?} is missing \
+         (the file begins with {first})"
+    )]
+    MissingTensor {
+        /// The network.
+        network: &'static str,
+        /// Where the weights came from.
+        source_name: String,
+        /// The first missing tensor.
+        tensor: String,
+        /// The network's shape.
+        expected: Vec<usize>,
+        /// The first tensor that is there, as a hint to what the file holds.
+        first: String,
+    },
+    /// A tensor that the network does not know.
+    #[error(
+        "weights {source_name} do not fit {network}: it has no tensor {tensor:?} (shape {found:?}); nothing is ignored"
+    )]
+    UnknownTensor {
+        /// The network.
+        network: &'static str,
+        /// Where the weights came from.
+        source_name: String,
+        /// The first unknown tensor.
+        tensor: String,
+        /// Its shape.
+        found: Vec<usize>,
+    },
+    /// A weight that is NaN or infinite.
+    #[error("weights {source_name}: tensor {tensor:?} holds {value}, expected finite numbers")]
+    NotFinite {
+        /// Where the weights came from.
+        source_name: String,
+        /// The tensor.
+        tensor: String,
+        /// The value.
+        value: f32,
+    },
+    /// A running variance below zero.
+    #[error("weights {source_name}: tensor {tensor:?} holds the variance {value}, expected none below zero")]
+    NegativeVariance {
+        /// Where the weights came from.
+        source_name: String,
+        /// The tensor.
+        tensor: String,
+        /// The value.
+        value: f32,
+    },
+    /// An input tensor of the wrong length.
+    #[error("{found} input values for {images} images of 3 × {resolution} × {resolution}, expected {expected}")]
+    InputLength {
+        /// Values given.
+        found: usize,
+        /// Images.
+        images: usize,
+        /// Side of an image.
+        resolution: u32,
+        /// Values expected.
+        expected: usize,
+    },
+    /// An image that cannot be resized.
+    #[error("image {index} of the batch: {source}")]
+    Image {
+        /// Position in the batch.
+        index: usize,
+        /// What the resizer said.
+        source: Box<oodlab_datasets::DatasetError>,
+    },
+    /// The network's shapes do not fit together at this resolution.
+    #[error("{network} cannot run at this resolution: {source}")]
+    Shape {
+        /// The network.
+        network: &'static str,
+        /// Which kernel and which length.
+        source: SizeError,
+    },
+    /// A thread pool that the system refused.
+    #[error("cannot start {threads} threads: {source}")]
+    Threads {
+        /// Asked for.
+        threads: usize,
+        /// The system's reason.
+        source: rayon::ThreadPoolBuildError,
+    },
+}

@@ -1,0 +1,52 @@
+//! Frozen networks and their weight files: images to layered features.
+//!
+//! * [`Encoder`]: a network with its weights; images or normalised tensors in, pooled taps of all layers out;
+//! * [`efficientnet`]: EfficientNet B0–B7 and Lite0–Lite4 as one parametrised network: shapes, names, taps, padding;
+//! * [`mod@fold`]: batch norms folded into convolutions;
+//! * [`weights`]: weight files; [`formula`]: weights and images made by formula, to check a network without any;
+//! * [`golden`]: comparison with published numbers; [`mod@bench`]: how fast it is.
+//!
+//! An encoder is a list of fused operations that a backend runs; the one here (`fused`) runs them on the processor,
+//! one image a thread.
+
+pub mod bench;
+pub mod efficientnet;
+mod encoder;
+mod error;
+pub mod fold;
+pub mod formula;
+mod fused;
+pub mod golden;
+pub mod weights;
+
+pub use encoder::{Encoded, Encoder, EncoderConfig, Pooling};
+pub use error::EncoderError;
+pub use fold::{HeadPolicy, fold};
+
+/// A network that this build knows.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct NetworkInfo {
+    /// Its name: `efficientnet-b4`.
+    pub name: String,
+    /// Side of the images it was trained on, in pixels; static padding is computed for it.
+    pub nominal_resolution: u32,
+    /// Parameters with the head of 1,000 classes; running statistics are not parameters.
+    pub parameters: u64,
+    /// Channels of each tap, shallow to deep.
+    pub taps: Vec<usize>,
+}
+
+/// All networks, in byte order of their names.
+#[must_use]
+pub fn networks() -> Vec<NetworkInfo> {
+    efficientnet::NAMES
+        .iter()
+        .filter_map(|name| efficientnet::Network::named(name))
+        .map(|network| NetworkInfo {
+            name: network.name.to_owned(),
+            nominal_resolution: network.nominal_resolution,
+            parameters: network.parameters(),
+            taps: network.taps().iter().map(|tap| tap.channels).collect(),
+        })
+        .collect()
+}

@@ -1,0 +1,84 @@
+use super::*;
+use crate::weights::WeightManifest;
+
+fn weights(values: &[f32]) -> Weights {
+    let tensor = |values: &[f32]| Tensor { shape: vec![values.len()], values: values.to_vec() };
+    let names = ["_blocks.0.w", "_bn1.weight", "_conv_head.weight", "_fc.bias"];
+    Weights::from_tensors(names.iter().map(|name| ((*name).to_owned(), tensor(values))).collect())
+}
+
+#[test]
+fn what_is_written_is_read_back_and_the_bytes_do_not_vary() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let input = weights(&[1.0, -0.1, 65504.0, 1e-7]);
+    for options in [ConvertOptions::default(), ConvertOptions { half: true, ..ConvertOptions::default() }] {
+        let paths = [folder.path().join("a.safetensors"), folder.path().join("b.safetensors")];
+        let converted = paths.clone().map(|path| convert(&input, "toy", &path, options).expect("a file"));
+        assert_eq!(converted[0], converted[1]);
+        let bytes = fs_err::read(&paths[0]).expect("the file");
+        assert_eq!(bytes, fs_err::read(&paths[1]).expect("the file"));
+        assert_eq!(converted[0].size_bytes, bytes.len() as u64);
+        assert_eq!(converted[0].elements, 16);
+        let again = Weights::read(&paths[0]).expect("a sound file");
+        assert_eq!(again.sha256(), Some(converted[0].sha256.as_str()));
+        for (name, tensor) in input.tensors() {
+            let expected = tensor.values.iter().map(|&v| if options.half { f16::from_f32(v).to_f32() } else { v });
+            let found = again.get(name).expect("the tensor");
+            assert_eq!(found.shape, tensor.shape);
+            assert!(found.values.iter().copied().eq(expected), "{name}: {:?}", found.values);
+        }
+        let stated = |name: &str| again.metadata().get(name).map(String::as_str);
+        assert_eq!(stated("dtype"), Some(if options.half { "f16" } else { "f32" }));
+        assert_eq!(
+            (stated("network"), stated("folded"), stated("source")),
+            (Some("toy"), Some("false"), Some("memory"))
+        );
+    }
+}
+
+#[test]
+fn what_f16_cannot_hold_is_an_error_and_writes_nothing() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("a.safetensors");
+    let options = ConvertOptions { half: true, ..ConvertOptions::default() };
+    for wrong in [65520.0, f32::NAN, f32::NEG_INFINITY] {
+        let error = convert(&weights(&[0.0, wrong]), "toy", &path, options).expect_err("it does not fit").to_string();
+        assert!(error.contains("element 1 of tensor `_blocks.0.w`"), "{error}");
+    }
+    assert_eq!(fs_err::read_dir(folder.path()).expect("the folder").count(), 0);
+}
+
+#[test]
+fn only_the_trunk_stays_when_asked() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("a.safetensors");
+    let options = ConvertOptions { trunk_only: true, ..ConvertOptions::default() };
+    convert(&weights(&[1.0]), "efficientnet-b0", &path, options).expect("a file");
+    let trunk = Weights::read(&path).expect("a sound file");
+    assert_eq!(trunk.names().collect::<Vec<_>>(), ["_blocks.0.w"]);
+    let error = convert(&weights(&[1.0]), "toy", &path, options).expect_err("unknown trunk").to_string();
+    assert!(error.contains("`toy`"), "{error}");
+    let options = ConvertOptions { fold: true, ..options };
+    let error = convert(&weights(&[1.0]), "efficientnet-b0", &path, options).expect_err("not its weights");
+    assert!(matches!(error, WeightError::Fold { .. }), "{error}");
+}
+
+#[test]
+fn the_embedded_trunk_is_what_its_metadata_say() {
+    let embedded = Weights::embedded("efficientnet-lite0").expect("embedded").expect("a sound file");
+    let manifests = manifests().expect("sound manifests");
+    let manifest: &WeightManifest =
+        manifests.iter().find(|manifest| manifest.name == "efficientnet-lite0").expect("its manifest");
+    let stated = |name: &str| embedded.metadata().get(name).map(String::as_str).unwrap_or_default();
+    assert_eq!(stated("source_sha256"), manifest.files[0].sha256);
+    assert_eq!((stated("folded"), stated("trunk_only"), stated("dtype")), ("true", "true", "f16"));
+    assert_eq!((stated("licence"), stated("network")), ("Apache-2.0", "efficientnet-lite0"));
+    assert_eq!(stated("converter_revision"), CONVERTER_REVISION.to_string());
+    // Folding what is folded changes nothing: the same tensors, and a file of at most 6 MiB.
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("again.safetensors");
+    let options = ConvertOptions { fold: true, half: true, trunk_only: true };
+    let converted = convert(&embedded, "efficientnet-lite0", &path, options).expect("a file");
+    assert!(converted.size_bytes <= 6 << 20, "{} bytes", converted.size_bytes);
+    assert_eq!(Weights::read(&path).expect("a sound file").tensors(), embedded.tensors());
+}

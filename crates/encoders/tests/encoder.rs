@@ -1,0 +1,235 @@
+//! What an encoder promises: one image's features whatever its company, and clear refusals.
+
+use std::collections::BTreeMap;
+
+use oodlab_base::{Seed, Tolerance};
+use oodlab_datasets::RgbImage;
+use oodlab_encoders::weights::{Tensor, Weights};
+use oodlab_encoders::{Encoder, EncoderConfig, EncoderError, HeadPolicy, Pooling, fold, formula, networks};
+use oodlab_kernels::simd::InstructionSet;
+
+fn config(network: &str, resolution: u32) -> EncoderConfig {
+    EncoderConfig { network: network.to_owned(), resolution, ..EncoderConfig::default() }
+}
+
+fn images(count: u64, width: u32, height: u32) -> Vec<RgbImage> {
+    let stream = Seed(3).stream("images");
+    let pixels = |image| (0..u64::from(3 * width * height)).map(|at| stream.child(image).word(at) as u8).collect();
+    (0..count).map(|image| RgbImage::new(width, height, pixels(image)).expect("well formed")).collect()
+}
+
+fn changed(weights: &Weights, change: impl FnOnce(&mut BTreeMap<String, Tensor>)) -> Weights {
+    let mut tensors = weights.tensors().clone();
+    change(&mut tensors);
+    Weights::from_tensors(tensors)
+}
+
+/// To the bit: alone or in a batch, on one thread or three.
+#[test]
+fn features_do_not_depend_on_the_batch_or_the_threads() {
+    for network in ["efficientnet-lite0", "efficientnet-b0"] {
+        let weights = formula::weights(network).expect("known");
+        let encoder = Encoder::new(&config(network, 96), &weights).expect("the weights fit");
+        let images = images(7, 32, 24);
+        let together = encoder.encode(&images).expect("encodes");
+        assert_eq!(together.len(), 7 * encoder.width());
+        assert!(together.iter().all(|value| value.is_finite()));
+        for threads in [1, 3] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+            assert_eq!(pool.install(|| encoder.encode(&images)).expect("encodes"), together, "{threads} threads");
+        }
+        for (image, want) in images.iter().zip(together.chunks_exact(encoder.width())) {
+            assert_eq!(encoder.encode(std::slice::from_ref(image)).expect("encodes"), want);
+        }
+        assert_ne!(together[..encoder.width()], together[encoder.width()..2 * encoder.width()]);
+    }
+}
+
+/// Images and the same images resized and normalised by hand give the same features.
+#[test]
+fn images_are_normalised_as_the_network_was_trained() {
+    for network in ["efficientnet-lite0", "efficientnet-b0"] {
+        let weights = formula::weights(network).expect("known");
+        let encoder = Encoder::new(&config(network, 32), &weights).expect("the weights fit");
+        let image = &images(1, 32, 32)[0];
+        let (mean, deviation) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
+        let mut chw = Vec::new();
+        for channel in 0..3 {
+            chw.extend(image.pixels.iter().skip(channel).step_by(3).map(|&pixel| match network {
+                "efficientnet-lite0" => (f32::from(pixel) - 127.0) / 128.0,
+                _ => ((f64::from(pixel) / 255.0 - mean[channel]) / deviation[channel]) as f32,
+            }));
+        }
+        let got = encoder.encode(std::slice::from_ref(image)).expect("encodes");
+        let want = encoder.encode_tensor(&chw, 1).expect("encodes").features;
+        Tolerance::mixed("1e-5", 1e-5, 1e-5).compare_f32(&got, &want).assert(network);
+    }
+}
+
+/// The vector paths against plain Rust, for odd sizes too, where strips and tiles do not divide evenly.
+#[test]
+fn instruction_sets_agree() {
+    for (network, resolution) in [("efficientnet-lite0", 97), ("efficientnet-b2", 75), ("efficientnet-b0", 224)] {
+        let weights = formula::weights(network).expect("known");
+        let input = formula::images(1, resolution as usize);
+        let encode = |set| {
+            let encoder = Encoder::with_instructions(&config(network, resolution), &weights, set).expect("fits");
+            let encoded = encoder.encode_tensor(&input, 1).expect("encodes");
+            (encoded.features, encoded.logits.expect("formula weights have a head").values)
+        };
+        let portable = encode(InstructionSet::Portable);
+        for set in [InstructionSet::Avx2, InstructionSet::Avx512] {
+            let vector = encode(set);
+            let tolerance = Tolerance::mixed("1e-5", 1e-5, 1e-4);
+            tolerance.compare_f32(&vector.0, &portable.0).assert(&format!("{network} taps with {}", set.name()));
+            tolerance.compare_f32(&vector.1, &portable.1).assert(&format!("{network} logits with {}", set.name()));
+        }
+    }
+}
+
+/// Folding changes nothing but the last bits, keeps or drops the head, and can be repeated.
+#[test]
+fn folded_weights_encode_alike() {
+    let name = "efficientnet-lite0";
+    let weights = formula::weights(name).expect("known");
+    let kept = fold(name, &weights, HeadPolicy::Keep).expect("the weights fit");
+    let dropped = fold(name, &weights, HeadPolicy::Drop).expect("the weights fit");
+    assert!(kept.get("_fc.weight").is_some() && dropped.get("_fc.weight").is_none());
+    assert!(dropped.get("_bn0.weight").is_none() && dropped.get("_conv_stem.bias").is_some());
+    let again = fold(name, &kept, HeadPolicy::Drop).expect("folded weights fit too");
+    assert_eq!(again.tensors(), dropped.tensors());
+
+    let input = formula::images(1, 64);
+    let encode = |weights: &Weights| {
+        let encoder = Encoder::new(&config(name, 64), weights).expect("fits");
+        (encoder.encode_tensor(&input, 1).expect("encodes"), encoder.classes())
+    };
+    let (plain, folded, trunk) = (encode(&weights), encode(&kept), encode(&dropped));
+    assert_eq!(plain, folded);
+    assert_eq!(plain.0.features, trunk.0.features);
+    assert_eq!((plain.1, trunk.1, trunk.0.logits), (1000, 0, None));
+}
+
+#[test]
+fn the_key_follows_everything_that_changes_features() {
+    let lite0 = formula::weights("efficientnet-lite0").expect("known");
+    let base = config("efficientnet-lite0", 64);
+    let key = |config: &EncoderConfig, weights| Encoder::new(config, weights).expect("fits").key();
+    let portable = Encoder::with_instructions(&base, &lite0, InstructionSet::Portable).expect("fits");
+    let other = changed(&lite0, |tensors| tensors.get_mut("_bn0.bias").expect("there").values[0] += 1.0);
+    let released = EncoderConfig { pooling: Pooling::Released, ..base.clone() };
+    let mut keys = vec![
+        key(&base, &lite0),
+        key(&config("efficientnet-lite0", 65), &lite0),
+        key(&released, &lite0),
+        key(&base, &other),
+    ];
+    if InstructionSet::detect() != InstructionSet::Portable {
+        keys.push(portable.key());
+    }
+    assert_eq!(keys[0], key(&base, &lite0));
+    let count = keys.len();
+    keys.sort();
+    keys.dedup();
+    assert_eq!(keys.len(), count);
+}
+
+#[test]
+fn weights_of_another_network_are_named() {
+    let lite0 = formula::weights("efficientnet-lite0").expect("known");
+    let lite2 = formula::weights("efficientnet-lite2").expect("known");
+    let b0 = formula::weights("efficientnet-b0").expect("known");
+    let error = |network, weights: &Weights| Encoder::new(&config(network, 64), weights).err().expect("must not fit");
+
+    let message = error("efficientnet-lite0", &lite2).to_string();
+    for part in ["efficientnet-lite0", "_blocks.3._depthwise_conv.weight", "[144, 1, 3, 3]", "[144, 1, 5, 5]"] {
+        assert!(message.contains(part), "{message}");
+    }
+    let missing = error("efficientnet-b0", &lite0);
+    assert!(matches!(&missing, EncoderError::MissingTensor { tensor, .. } if tensor == "_blocks.0._se_reduce.weight"));
+    let unknown = error("efficientnet-lite0", &b0);
+    assert!(matches!(&unknown, EncoderError::UnknownTensor { tensor, .. } if tensor.contains("_se_")), "{unknown}");
+    assert!(matches!(error("efficientnet-b9", &b0), EncoderError::UnknownNetwork { .. }));
+    assert!(matches!(
+        error("efficientnet-b0", &Weights::from_tensors(BTreeMap::new())),
+        EncoderError::MissingTensor { .. }
+    ));
+}
+
+#[test]
+fn broken_weights_are_refused() {
+    let lite0 = formula::weights("efficientnet-lite0").expect("known");
+    let error = |change: fn(&mut BTreeMap<String, Tensor>)| {
+        Encoder::new(&config("efficientnet-lite0", 64), &changed(&lite0, change)).err().expect("must be refused")
+    };
+    let extra = error(|t| drop(t.insert("extra".into(), Tensor { shape: vec![1], values: vec![0.0] })));
+    assert!(matches!(extra, EncoderError::UnknownTensor { .. }), "{extra}");
+    let head = error(|t| drop(t.remove("_bn1.bias")));
+    assert!(matches!(head, EncoderError::MissingTensor { .. }), "{head}");
+    let nan = error(|t| t.get_mut("_conv_stem.weight").expect("there").values[3] = f32::NAN);
+    assert!(matches!(nan, EncoderError::NotFinite { .. }), "{nan}");
+    let variance = error(|t| t.get_mut("_bn0.running_var").expect("there").values[3] = -1.0);
+    assert!(matches!(variance, EncoderError::NegativeVariance { .. }), "{variance}");
+    let short = error(|t| t.get_mut("_bn0.bias").expect("there").values.truncate(3));
+    assert!(matches!(short, EncoderError::TensorShape { .. }), "{short}");
+    // Counters may be absent.
+    let counters = changed(&lite0, |t| t.retain(|name, _| !name.ends_with("num_batches_tracked")));
+    assert!(Encoder::new(&config("efficientnet-lite0", 64), &counters).is_ok());
+}
+
+#[test]
+fn bad_input_is_refused() {
+    let lite0 = formula::weights("efficientnet-lite0").expect("known");
+    for resolution in [0, 31, 2049, u32::MAX] {
+        let refused = Encoder::new(&config("efficientnet-lite0", resolution), &lite0).err();
+        assert!(matches!(refused, Some(EncoderError::Resolution { .. })), "{resolution}");
+    }
+    let encoder = Encoder::new(&config("efficientnet-lite0", 32), &lite0).expect("fits");
+    assert!(matches!(encoder.encode_tensor(&[0.0; 3], 1), Err(EncoderError::InputLength { expected: 3072, .. })));
+    assert!(encoder.encode_tensor(&[], 0).expect("no images, no features").features.is_empty());
+    assert!(encoder.encode(&[]).expect("no images, no features").is_empty());
+    let mut batch = images(3, 8, 8);
+    batch[1].pixels.pop();
+    assert!(matches!(encoder.encode(&batch), Err(EncoderError::Image { index: 1, .. })));
+}
+
+/// Every network builds and runs far below its nominal size.
+#[test]
+fn larger_networks_run() {
+    for network in ["efficientnet-b1", "efficientnet-b3", "efficientnet-lite3", "efficientnet-lite4"] {
+        let weights = formula::weights(network).expect("known");
+        let encoder = Encoder::new(&config(network, 40), &weights).expect("fits");
+        let encoded = encoder.encode_tensor(&formula::images(1, 40), 1).expect("encodes");
+        assert!(encoded.features.iter().all(|value| value.is_finite()), "{network}");
+        let info = networks().into_iter().find(|info| info.name == network).expect("listed");
+        assert_eq!(encoded.features.len(), info.taps.iter().sum::<usize>());
+        assert_eq!(encoder.layers().iter().map(|layer| layer.width()).collect::<Vec<_>>(), info.taps);
+    }
+}
+
+#[test]
+fn the_configuration_has_defaults_and_refuses_unknown_keys() {
+    let parse = serde_json::from_str::<EncoderConfig>;
+    assert_eq!(parse("{}").expect("all defaults"), EncoderConfig::default());
+    let given = parse(r#"{"network": "efficientnet-b4", "resolution": 380, "pooling": "released"}"#).expect("valid");
+    assert_eq!((given.network.as_str(), given.resolution, given.pooling), ("efficientnet-b4", 380, Pooling::Released));
+    assert!(parse(r#"{"netwrok": "x"}"#).is_err());
+    assert!(parse(r#"{"pooling": "max"}"#).is_err());
+}
+
+#[test]
+fn a_benchmark_reports_consistent_figures() {
+    let config = oodlab_encoders::bench::BenchConfig {
+        network: "efficientnet-lite0".to_owned(),
+        batch: 2,
+        threads: 1,
+        resolution: 32,
+        image_side: Some(16),
+        seconds: 0,
+    };
+    let report = oodlab_encoders::bench::run(&config).expect("measures");
+    assert_eq!((report.threads, report.batch), (1, 2));
+    assert!(report.images_per_s_min <= report.images_per_s && report.images_per_s <= report.images_per_s_max);
+    assert!((report.gflop_per_s / report.peak_gflop_per_s - report.share_of_peak).abs() < 1e-12);
+    assert!(report.gflop_per_s > 0.0 && report.gflop_per_image > 0.0);
+}

@@ -1,0 +1,209 @@
+//! Drawing in pixels with fractions, on plotters' SVG backend.
+
+use plotters::backend::{DrawingBackend, SVGBackend};
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::{Color, FontFamily, FontTransform, IntoFont, RGBColor, ShapeStyle, TextStyle};
+
+use super::style::{FONT_FAMILY, HAIR, INK, Marker, PAPER, SeriesStyle};
+use super::{Figure, FigureError};
+
+/// The backend knows whole units only: this many make a pixel.
+const UNITS: f64 = 10.0;
+
+/// Which point of a text stands at the given place, horizontally; vertically it is the middle.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Anchor {
+    Start,
+    Middle,
+    End,
+}
+
+/// Widths of the printable ASCII characters in the embedded font, of 2048 to the em.
+#[rustfmt::skip]
+const ADVANCES: [u16; 95] = [
+    651, 821, 942, 1716, 1303, 1946, 1597, 563, 799, 799, 1024, 1716, 651, 739, 651, 690,
+    1303, 1303, 1303, 1303, 1303, 1303, 1303, 1303, 1303, 1303, 690, 690, 1716, 1716, 1716, 1087,
+    2048, 1401, 1405, 1430, 1577, 1294, 1178, 1587, 1540, 604, 604, 1343, 1141, 1767, 1532, 1612,
+    1235, 1612, 1423, 1300, 1251, 1499, 1401, 2025, 1403, 1251, 1403, 799, 690, 799, 1716, 1024,
+    1024, 1255, 1300, 1126, 1300, 1260, 721, 1300, 1298, 569, 569, 1186, 569, 1995, 1298, 1253,
+    1300, 1300, 842, 1067, 803, 1298, 1212, 1675, 1212, 1212, 1075, 1303, 690, 1303, 1716,
+];
+
+/// Width of a text in pixels.
+pub(super) fn text_width(text: &str, size: f64) -> f64 {
+    let advance = |c: char| (c as usize).checked_sub(32).and_then(|i| ADVANCES.get(i)).copied().unwrap_or(1300);
+    text.chars().map(|c| f64::from(advance(c))).sum::<f64>() / 2048.0 * size
+}
+
+/// A white picture of a size in pixels, drawn on by `draw`.
+pub(super) fn picture(
+    width: f64,
+    height: f64,
+    draw: impl FnOnce(&mut Canvas<'_>) -> Result<(), FigureError>,
+) -> Result<Figure, FigureError> {
+    let mut svg = String::new();
+    let units = |length: f64| (length * UNITS).round() as u32;
+    {
+        let mut canvas = Canvas(SVGBackend::with_string(&mut svg, (units(width), units(height))));
+        canvas.rectangle((0.0, 0.0), (width, height), PAPER, 1.0)?;
+        draw(&mut canvas)?;
+        canvas.0.present().map_err(error)?;
+    }
+    // The coordinates stay in units, the picture's size is in pixels.
+    let in_units = format!("width=\"{}\" height=\"{}\"", units(width), units(height));
+    Ok(Figure { svg: svg.replacen(&in_units, &format!("width=\"{width:.0}\" height=\"{height:.0}\""), 1) })
+}
+
+fn error(error: impl std::fmt::Display) -> FigureError {
+    FigureError::Draw(error.to_string())
+}
+
+fn at((x, y): (f64, f64)) -> (i32, i32) {
+    ((x * UNITS).round() as i32, (y * UNITS).round() as i32)
+}
+
+fn stroke(colour: RGBColor, width: f64) -> ShapeStyle {
+    ShapeStyle { color: colour.to_rgba(), filled: false, stroke_width: (width * UNITS).round() as u32 }
+}
+
+/// A picture being drawn; places are (x, y) in pixels from the upper left corner.
+pub(super) struct Canvas<'a>(SVGBackend<'a>);
+
+impl Canvas<'_> {
+    /// A filled rectangle between two corners.
+    pub fn rectangle(
+        &mut self,
+        from: (f64, f64),
+        to: (f64, f64),
+        fill: RGBColor,
+        opacity: f64,
+    ) -> Result<(), FigureError> {
+        let style = ShapeStyle { color: fill.mix(opacity), filled: true, stroke_width: 0 };
+        self.0.draw_rect(at(from), at(to), &style, true).map_err(error)
+    }
+
+    /// A filled polygon.
+    pub fn polygon(&mut self, points: &[(f64, f64)], fill: RGBColor, opacity: f64) -> Result<(), FigureError> {
+        let style = ShapeStyle { color: fill.mix(opacity), filled: true, stroke_width: 0 };
+        self.0.fill_polygon(points.iter().map(|&p| at(p)), &style).map_err(error)
+    }
+
+    /// A line through points.
+    pub fn line(
+        &mut self,
+        points: &[(f64, f64)],
+        colour: RGBColor,
+        width: f64,
+        dash: &[f64],
+    ) -> Result<(), FigureError> {
+        let style = stroke(colour, width);
+        for piece in dashed(points, dash) {
+            let mut units: Vec<(i32, i32)> = piece.into_iter().map(at).collect();
+            units.dedup();
+            self.0.draw_path(units, &style).map_err(error)?;
+        }
+        Ok(())
+    }
+
+    /// A line of text, centred vertically on `place`.
+    pub fn text(
+        &mut self,
+        text: &str,
+        place: (f64, f64),
+        size: f64,
+        anchor: Anchor,
+        colour: RGBColor,
+    ) -> Result<(), FigureError> {
+        self.any_text(text, place, size, anchor, colour, FontTransform::None)
+    }
+
+    /// A line of text that reads upwards, centred on `place`.
+    pub fn upward_text(&mut self, text: &str, place: (f64, f64), size: f64) -> Result<(), FigureError> {
+        self.any_text(text, place, size, Anchor::Middle, INK, FontTransform::Rotate270)
+    }
+
+    fn any_text(
+        &mut self,
+        text: &str,
+        place: (f64, f64),
+        size: f64,
+        anchor: Anchor,
+        colour: RGBColor,
+        transform: FontTransform,
+    ) -> Result<(), FigureError> {
+        // Characters that XML does not allow would spoil the document.
+        let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let horizontal = match anchor {
+            Anchor::Start => HPos::Left,
+            Anchor::Middle => HPos::Center,
+            Anchor::End => HPos::Right,
+        };
+        let upward = !matches!(transform, FontTransform::None);
+        // The backend divides sizes by 1.24.
+        let font = (FontFamily::Name(FONT_FAMILY), size * UNITS * 1.24).into_font().transform(transform);
+        let style = TextStyle::from(font).color(&colour).pos(Pos::new(horizontal, VPos::Center));
+        // The backend lowers such a text by half an ex; the rest brings the middle of its capitals to the place.
+        let lower = size * (0.365 - 0.26);
+        let (x, y) = place;
+        let place = if upward { (x + lower, y) } else { (x, y + lower) };
+        self.0.draw_text(&text, &style, at(place)).map_err(error)
+    }
+
+    /// A series' marker.
+    pub fn marker(&mut self, place: (f64, f64), style: SeriesStyle) -> Result<(), FigureError> {
+        let (x, y) = place;
+        let around = |offsets: &[(f64, f64)]| offsets.iter().map(|(dx, dy)| (x + dx, y + dy)).collect::<Vec<_>>();
+        match style.marker {
+            Marker::Circle => {
+                let fill = ShapeStyle { color: style.colour.to_rgba(), filled: true, stroke_width: 0 };
+                self.0.draw_circle(at(place), (3.2 * UNITS) as u32, &fill, true).map_err(error)
+            }
+            Marker::Square => {
+                self.polygon(&around(&[(-3.0, -3.0), (3.0, -3.0), (3.0, 3.0), (-3.0, 3.0)]), style.colour, 1.0)
+            }
+            Marker::Triangle => self.polygon(&around(&[(-3.7, 3.0), (3.7, 3.0), (0.0, -4.0)]), style.colour, 1.0),
+            Marker::Diamond => {
+                self.polygon(&around(&[(-4.1, 0.0), (0.0, -4.1), (4.1, 0.0), (0.0, 4.1)]), style.colour, 1.0)
+            }
+            Marker::Cross => {
+                self.line(&around(&[(-3.0, -3.0), (3.0, 3.0)]), style.colour, 2.0 * HAIR, &[])?;
+                self.line(&around(&[(-3.0, 3.0), (3.0, -3.0)]), style.colour, 2.0 * HAIR, &[])
+            }
+        }
+    }
+}
+
+/// Cuts a line into strokes of the lengths in `dash`, which alternate with gaps.
+fn dashed(points: &[(f64, f64)], dash: &[f64]) -> Vec<Vec<(f64, f64)>> {
+    if dash.is_empty() || points.len() < 2 {
+        return vec![points.to_vec()];
+    }
+    let mut pieces = Vec::new();
+    let mut piece = vec![points[0]];
+    let (mut part, mut left) = (0, dash[0]);
+    for ends in points.windows(2) {
+        let ((x0, y0), (x1, y1)) = (ends[0], ends[1]);
+        let length = (x1 - x0).hypot(y1 - y0);
+        let mut done = 0.0;
+        while length - done > left {
+            done += left;
+            let place = (x0 + (x1 - x0) * done / length, y0 + (y1 - y0) * done / length);
+            if part % 2 == 0 {
+                piece.push(place);
+                pieces.push(std::mem::take(&mut piece));
+            } else {
+                piece = vec![place];
+            }
+            part = (part + 1) % dash.len();
+            left = dash[part];
+        }
+        left -= length - done;
+        if part % 2 == 0 {
+            piece.push((x1, y1));
+        }
+    }
+    if piece.len() > 1 {
+        pieces.push(piece);
+    }
+    pieces
+}

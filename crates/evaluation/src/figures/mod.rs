@@ -1,0 +1,49 @@
+//! Figures as SVG, and PNG rendered from the same SVG with one embedded font.
+//!
+//! The same data give the same bytes on every machine: no system font is looked at, and text is measured with the embedded
+//! font's own widths.
+
+mod axis;
+mod canvas;
+mod histogram;
+mod lines;
+mod panel;
+mod png;
+mod roc;
+mod style;
+
+pub use histogram::{HistogramPanel, histogram_figure};
+pub use lines::{LineChart, LinePoint, LineSeries, line_figure, loss_figure};
+pub use roc::{RocPanel, RocSeries, roc_figure};
+
+/// A finished figure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Figure {
+    /// The SVG document. It asks for DejaVu Sans and falls back to Verdana, Arial, sans-serif.
+    pub svg: String,
+}
+
+/// A figure that cannot be drawn.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum FigureError {
+    /// Nothing to draw.
+    #[error("{figure}: expected at least one {what} with finite values, found none")]
+    Empty {
+        /// Title of the figure.
+        figure: String,
+        /// What is missing.
+        what: &'static str,
+    },
+    /// The drawing library refused.
+    #[error("cannot draw the figure: {0}")]
+    Draw(String),
+    /// The SVG cannot be rendered.
+    #[error("cannot render the figure as PNG: {0}")]
+    Render(String),
+    /// A scale that is no scale, or that gives an absurdly large picture.
+    #[error("expected a scale above 0 and a picture of at most {} pixels a side, found scale {scale}", png::MAX_SIDE)]
+    Scale {
+        /// The scale.
+        scale: f32,
+    },
+}

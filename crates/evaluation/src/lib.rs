@@ -1,0 +1,22 @@
+//! Metrics with their uncertainty, tables and figures, from plain scores.
+//!
+//! Nothing here knows a model, a feature or an image: what comes in are outlier scores (f64, **higher = more
+//! out-of-distribution**), names and counts.
+//!
+//! * [`metrics`]: AUROC with its DeLong interval, AUPR and FPR95 in both directions, exact on integer counts;
+//! * [`table`]: the rows of `table.csv`, means over groups of sets, Markdown and terminal tables;
+//! * [`scores`]: `scores.parquet`, and reading anybody's scores from CSV, Parquet or JSON lines;
+//! * [`figures`]: ROC curves, score histograms, sweeps and losses as SVG and PNG;
+//! * [`golden`]: the golden cases of every operating-point rule.
+//!
+//! Everything is a pure function of its arguments: the same input gives the same bytes for any number of threads.
+
+pub mod figures;
+pub mod golden;
+pub mod metrics;
+pub mod scores;
+pub mod table;
+
+pub use golden::self_check;
+pub use metrics::{Counts, FprRule, MetricError, Metrics, Positive, Warning, evaluate};
+pub use table::{Row, Table, TableError};

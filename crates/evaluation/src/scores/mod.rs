@@ -1,0 +1,67 @@
+//! Scores in files: `scores.parquet` of an experiment, and anybody's scores read from CSV, Parquet or JSON lines.
+
+mod json_lines;
+mod parquet;
+mod read;
+
+use std::path::PathBuf;
+
+pub use parquet::{ScoreRecords, read_scores_parquet, write_scores_parquet};
+pub use read::{DetectorScores, ScoreColumns, read_score_file};
+
+/// A score file that cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum ScoreError {
+    /// The file cannot be opened or read.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// A file name that names no known format.
+    #[error("{}: expected a file named *.csv, *.parquet or *.jsonl", path.display())]
+    UnknownFormat {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Bytes that are not of the format.
+    #[error("{}: not readable as {format}: {message}", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// CSV, Parquet or JSON lines.
+        format: &'static str,
+        /// What the parser said.
+        message: String,
+    },
+    /// A file without rows.
+    #[error("{}: expected scores, found no rows", path.display())]
+    NoRows {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A column that was asked for and is absent.
+    #[error("{}: no column {name:?}; there are: {found}", path.display())]
+    MissingColumn {
+        /// The file.
+        path: PathBuf,
+        /// The column.
+        name: String,
+        /// The columns there are.
+        found: String,
+    },
+    /// A value of the wrong kind.
+    #[error("{}: row {row}, column {column:?}: expected {expected}, found {found}", path.display())]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// Row, counted from 1, without a header.
+        row: usize,
+        /// Column.
+        column: String,
+        /// What was expected.
+        expected: &'static str,
+        /// What was found.
+        found: String,
+    },
+    /// Scores that Parquet cannot be made of, which has no known cause.
+    #[error("cannot write scores as Parquet: {0}")]
+    Write(#[from] polars::error::PolarsError),
+}

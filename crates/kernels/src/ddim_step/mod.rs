@@ -1,0 +1,21 @@
+//! One DDIM step of a network that predicts the clean sample x0.
+//!
+//! With `ar` the noise level by which the predicted noise is recovered, `ac` the level that the step starts from, `ap` the level that it
+//! goes to, and eta the share of fresh noise:
+//! ```text
+//! e  = (x / sqrt(ar) - x0) / sqrt(1 / ar - 1)
+//! p  = (x - sqrt(1 - ac) e) / sqrt(ac)
+//! s  = eta sqrt((1 - ap) / (1 - ac) (1 - ac / ap))
+//! x' = sqrt(ap) p + sqrt(max(0, 1 - ap - s^2)) e + s noise
+//! ```
+//! All of it is linear in x, x0 and the noise, so a step is `x' = state x + prediction x0 + noise n` with three numbers computed in f64
+//! and narrowed once ([`Coefficients::new`]); the cancellations happen in f64.
+//!
+//! * Shapes: `x` (in place), `x0`, `noise` [n] f32.
+//! * Source: Song et al. 2021 (DDIM), equation 12; the released DLSR program uses `ar` one index ahead of `ac`, the paper `ar = ac`.
+
+mod cpu;
+#[cfg(test)]
+mod tests;
+
+pub use cpu::{Coefficients, run};

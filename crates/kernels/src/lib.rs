@@ -1,0 +1,15 @@
+//! The hot loops: noise, denoise, norms, scores, convolutions.
+
+pub mod ddim_step;
+pub mod dense_conv;
+pub mod depthwise_conv;
+pub mod forward_noise;
+pub mod normal;
+pub mod pointwise_conv;
+pub mod pooling;
+pub mod reconstruction;
+pub mod shape;
+pub mod simd;
+pub mod squeeze_excitation;
+pub mod uniform;
+pub mod zscore;

@@ -1,0 +1,211 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Out-of-distribution detection experiments: one YAML file to AUROC and FPR95 tables and figures.
+///
+/// Finished work is kept in the store under the hash of everything that it depends on: a run that was stopped goes on where it
+/// stopped, and a finished one costs nothing.
+#[derive(Debug, Parser)]
+#[command(name = "oodlab", version, propagate_version = true, max_term_width = 110)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// Folder of finished work, imported data and weights
+    #[arg(long, global = true, env = "OODLAB_STORE", default_value = ".oodlab", value_name = "DIR", hide_env_values = true)]
+    pub store: PathBuf,
+    /// Folder of tables and figures
+    #[arg(long, global = true, env = "OODLAB_RESULTS", default_value = "results", value_name = "DIR", hide_env_values = true)]
+    pub results: PathBuf,
+    /// Threads to use; all cores when absent. Results do not depend on it
+    #[arg(long, global = true, env = "OODLAB_THREADS", value_name = "N", hide_env_values = true,
+          value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+    /// What to log on standard error: error, warn, info, debug, trace, or a list such as info,oodlab_store=debug
+    #[arg(long, global = true, env = "OODLAB_LOG", default_value = "warn", value_name = "FILTER", hide_env_values = true)]
+    pub log: String,
+    /// Where to compute: cpu or auto
+    #[arg(long, global = true, default_value = "auto", value_name = "DEVICE")]
+    pub device: oodlab_base::Device,
+    /// One line of JSON on standard output instead of text
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// No progress
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run an experiment: encode, train, score, and write its tables and figures
+    #[command(after_help = "Examples:\n  oodlab run experiments/quickstart.yaml\n  \
+        oodlab run experiments/quickstart.yaml detector.sample.start=10 seeds=[0,1,2]\n\n\
+        Results are written to RESULTS/<experiment>/: table.csv, table.md, scores.parquet, figures/, runs/<key>/.\n\
+        Exit code: 0 done, 1 a run failed, 2 wrong settings, 130 stopped by Ctrl-C.")]
+    Run(Target),
+    /// Show what a run would do: cells, stages, what is shared, done and left
+    Plan(Target),
+    /// Show the resolved configuration with the origin of each value
+    Config(Target),
+    /// Compare an experiment with its committed baseline; exit code 1 when a metric moved
+    #[command(after_help = "The baseline is a JSON file named after its experiment: results/baselines/quickstart.json\n\
+        guards experiments/quickstart.yaml. Metrics must be equal where the recorded numerics (processor, instruction\n\
+        set, caches) are those of this machine, and within 0.1 point (FPR95: or two images) elsewhere.")]
+    Check {
+        /// The baseline, as in results/baselines/quickstart.json
+        baseline: PathBuf,
+        /// Write the baseline (and a Markdown table beside it) from this run
+        #[arg(long)]
+        update: bool,
+    },
+    /// AUROC, AUPR and FPR95 of a score file of any program (CSV, Parquet, JSON lines)
+    #[command(after_help = "Columns: `score` (higher = more out-of-distribution) and `is_ood` (true/false or 1/0), or others by flags.\n\
+        fpr95_id: share of OOD accepted when at least 95 % of ID is accepted (DLSR, energy).\n\
+        fpr95_ood: share of ID rejected when at least 95 % of OOD is caught (OpenOOD 1.5, pytorch-ood).")]
+    Metrics {
+        /// The score file
+        file: PathBuf,
+        /// Column of scores; may be given several times, one detector each
+        #[arg(long = "score", value_name = "COLUMN", default_value = "score")]
+        scores: Vec<String>,
+        /// Column that tells OOD from ID
+        #[arg(long, value_name = "COLUMN", default_value = "is_ood")]
+        is_ood: String,
+    },
+    /// Compare this build with golden numbers from independent programs
+    #[command(after_help = "Exit code 1 when a file fails, with --strict also when one is skipped.")]
+    Verify {
+        /// Folder of golden files; those built in when absent
+        #[arg(long, value_name = "DIR")]
+        golden: Option<PathBuf>,
+        /// Count a skipped file as a failure
+        #[arg(long)]
+        strict: bool,
+    },
+    /// Image data sets: list, import, verify, show
+    #[command(subcommand)]
+    Data(DataCommand),
+    /// Weight files: list, import, convert
+    #[command(subcommand)]
+    Weights(WeightsCommand),
+    /// Measure speed
+    #[command(subcommand)]
+    Bench(BenchCommand),
+}
+
+/// An experiment file with overrides.
+#[derive(Debug, Clone, Args)]
+pub struct Target {
+    /// The experiment file
+    pub file: PathBuf,
+    /// Overrides, as in detector.sample.start=10 or seeds=[0,1]
+    #[arg(value_name = "KEY=VALUE")]
+    pub overrides: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum DataCommand {
+    /// Every known set: present, partial or absent, with its licence
+    List,
+    /// Take files that you have: recognised by SHA-256, then by folder layout, never by name alone
+    Import {
+        /// The set; or --all
+        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        name: Option<String>,
+        /// Import every set of which files are found
+        #[arg(long)]
+        all: bool,
+        /// Folder to search, with everything below it
+        #[arg(long, value_name = "DIR")]
+        from: PathBuf,
+        /// Leave out images that cannot be decoded instead of refusing the set
+        #[arg(long)]
+        allow_unreadable: bool,
+    },
+    /// Read everything again: checksums, counts, every image
+    Verify {
+        /// Sets; all that are at hand when absent
+        names: Vec<String>,
+    },
+    /// Write a contact sheet of a set as PNG
+    Show {
+        name: String,
+        /// Split; the set's first when absent
+        #[arg(long)]
+        split: Option<String>,
+        /// Number of images
+        #[arg(long, default_value_t = 64)]
+        count: usize,
+        /// Where to write it; NAME-SPLIT.png when absent
+        #[arg(long, short, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum WeightsCommand {
+    /// Every known weight file: embedded, present or absent, with network and licence
+    List,
+    /// Take weight files that you have: recognised by SHA-256
+    Import {
+        /// A weight file
+        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        file: Option<PathBuf>,
+        /// Import every known file found below --from
+        #[arg(long, requires = "from")]
+        all: bool,
+        /// Folder to search
+        #[arg(long, value_name = "DIR")]
+        from: Option<PathBuf>,
+    },
+    /// Write weights as safetensors, on wish with batch norm folded, halved, without the head
+    Convert {
+        /// A .pth or .safetensors file
+        input: PathBuf,
+        /// The safetensors file to write
+        output: PathBuf,
+        /// The network, as in efficientnet-lite0; from the manifest of a known file when absent
+        #[arg(long)]
+        network: Option<String>,
+        /// Fold batch norm into the convolutions
+        #[arg(long)]
+        fold: bool,
+        /// Store as f16
+        #[arg(long)]
+        half: bool,
+        /// Leave the classifier out
+        #[arg(long, requires = "fold")]
+        trunk: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum BenchCommand {
+    /// Images a second of an encoder
+    Encoder {
+        /// As in efficientnet-lite0
+        #[arg(long)]
+        network: String,
+        /// Images a call
+        #[arg(long, default_value_t = 16)]
+        batch: usize,
+        /// Input size in pixels
+        #[arg(long, default_value_t = 224)]
+        resolution: u32,
+        /// Side of the images before they are resized; they are given at their size and normalised when absent
+        #[arg(long, value_name = "PIXELS")]
+        image_side: Option<u32>,
+        /// How long to measure; the median over batches is reported
+        #[arg(long, default_value_t = 5)]
+        seconds: u64,
+    },
+}

@@ -1,0 +1,27 @@
+//! One file a command.
+
+pub mod bench;
+pub mod check;
+pub mod config;
+pub mod data;
+pub mod metrics;
+pub mod plan;
+pub mod run;
+pub mod verify;
+pub mod weights;
+
+use anyhow::Result;
+
+/// Writes to standard output. A reader that has gone away is not an error of ours.
+pub fn print(text: &str) -> Result<()> {
+    use std::io::Write;
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Writes one line of JSON to standard output.
+pub fn print_json<T: serde::Serialize>(value: &T) -> Result<()> {
+    print(&format!("{}\n", serde_json::to_string(value)?))
+}

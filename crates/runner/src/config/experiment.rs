@@ -1,0 +1,205 @@
+//! The checked form of an experiment.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use figment::error::Kind;
+use oodlab_encoders::EncoderConfig;
+use serde::{Deserialize, Serialize};
+
+use super::layers::{Layer, merge};
+use super::place::{line_of, nearest};
+use crate::failure::settings;
+
+/// How an out-of-distribution image reaches the encoder's input size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// From its own size, as the papers do.
+    Native,
+    /// First squashed to the in-distribution set's size, so that no detector wins by seeing blur.
+    Matched,
+}
+
+impl Protocol {
+    /// The name in files and tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Protocol::Native => "native",
+            Protocol::Matched => "matched",
+        }
+    }
+}
+
+/// Which encoder layers the detectors see, and how much each weighs in the per-layer scores.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FeatureSection {
+    /// Layer numbers, counted from 1; all layers when absent.
+    #[serde(default)]
+    pub layers: Option<Vec<usize>>,
+    /// One weight a chosen layer; all 1 when absent.
+    #[serde(default)]
+    pub layer_weights: Option<Vec<f64>>,
+}
+
+/// How many images are read, in the set's order; all when absent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limit {
+    /// In-distribution training images.
+    #[serde(default)]
+    pub train: Option<usize>,
+    /// In-distribution test images.
+    #[serde(default)]
+    pub id_test: Option<usize>,
+    /// Images of each out-of-distribution set.
+    #[serde(default)]
+    pub ood: Option<usize>,
+}
+
+/// Values to run in every combination.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sweep {
+    /// Dotted key to the values that it takes.
+    #[serde(default)]
+    pub grid: BTreeMap<String, Vec<serde_json::Value>>,
+}
+
+/// One experiment: a file with its overrides.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Experiment {
+    /// Name of a file in `datasets/benchmarks/`.
+    pub benchmark: String,
+    /// Protocols to run; both when absent.
+    #[serde(default = "both_protocols")]
+    pub protocols: Vec<Protocol>,
+    /// The frozen network.
+    pub encoder: EncoderConfig,
+    /// The layers that detectors see.
+    #[serde(default)]
+    pub features: FeatureSection,
+    /// `kind` and that detector's own settings.
+    pub detector: serde_json::Map<String, serde_json::Value>,
+    /// The detector's scores, in the table's order; all of its scores when absent.
+    #[serde(default)]
+    pub scores: Vec<serde_json::Value>,
+    /// Simple detectors that stand beside it in every table.
+    #[serde(default = "mean_distance")]
+    pub controls: Vec<String>,
+    /// One run each.
+    #[serde(default = "seed_zero")]
+    pub seeds: Vec<u64>,
+    /// Shortens the sets.
+    #[serde(default)]
+    pub limit: Limit,
+    /// Cells to run.
+    #[serde(default)]
+    pub sweep: Sweep,
+}
+
+fn both_protocols() -> Vec<Protocol> {
+    vec![Protocol::Native, Protocol::Matched]
+}
+
+fn mean_distance() -> Vec<String> {
+    vec!["mean-distance".into()]
+}
+
+fn seed_zero() -> Vec<u64> {
+    vec![0]
+}
+
+/// Merges the layers and reads the experiment, or says what is wrong, in which file and line.
+pub fn extract(layers: &[Layer]) -> Result<Experiment> {
+    let experiment: Experiment = merge(layers).extract().map_err(|error| explain(&error, layers))?;
+    check(&experiment)?;
+    Ok(experiment)
+}
+
+fn check(experiment: &Experiment) -> Result<()> {
+    let Experiment { protocols, seeds, detector, features, sweep, .. } = experiment;
+    for (what, empty) in [("protocols", protocols.is_empty()), ("seeds", seeds.is_empty())] {
+        if empty {
+            return Err(settings(format!("{what}: expected at least one")));
+        }
+    }
+    let twice = |what: &str, names: Vec<String>| {
+        let again = names.iter().enumerate().find(|(at, name)| names[..*at].contains(name));
+        again.map_or(Ok(()), |(_, name)| Err(settings(format!("{what}: {name} is given twice"))))
+    };
+    twice("protocols", protocols.iter().map(|p| p.name().to_owned()).collect())?;
+    twice("seeds", seeds.iter().map(u64::to_string).collect())?;
+    twice("controls", experiment.controls.clone())?;
+    if !detector.get("kind").is_some_and(serde_json::Value::is_string) {
+        return Err(settings("detector.kind: expected the name of a detector, as in `kind: dlsr`"));
+    }
+    let Limit { train, id_test, ood } = experiment.limit;
+    for (what, limit) in [("train", train), ("id_test", id_test), ("ood", ood)] {
+        if limit == Some(0) {
+            return Err(settings(format!("limit.{what}: expected at least one image; leave it out to read all")));
+        }
+    }
+    if let (Some(layers), Some(weights)) = (&features.layers, &features.layer_weights)
+        && layers.len() != weights.len()
+    {
+        let (weights, layers) = (weights.len(), layers.len());
+        return Err(settings(format!("features.layer_weights: {weights} weights for {layers} layers")));
+    }
+    if let Some((key, _)) = sweep.grid.iter().find(|(_, values)| values.is_empty()) {
+        return Err(settings(format!("sweep.grid.{key}: expected at least one value")));
+    }
+    Ok(())
+}
+
+/// Turns figment's error into one that names the place and, for an unknown key, the nearest known one.
+fn explain(error: &figment::Error, layers: &[Layer]) -> anyhow::Error {
+    let origin = error.metadata.as_ref().map(|metadata| metadata.name.to_string());
+    let mut path: Vec<&str> = error.path.iter().map(String::as_str).collect();
+    let message = match &error.kind {
+        Kind::UnknownField(field, known) => {
+            if path.last() != Some(&field.as_str()) {
+                path.push(field);
+            }
+            unknown_key(field, known.iter().copied())
+        }
+        Kind::MissingField(field) => format!("key {field:?} is missing"),
+        Kind::UnknownVariant(found, known) => format!("unknown value {found:?}: expected one of {}", known.join(", ")),
+        Kind::InvalidType(found, expected) => format!("found {found}, expected {expected}"),
+        other => other.to_string(),
+    };
+    at_place(layers, origin.as_deref(), &path, &message)
+}
+
+/// `unknown key "strat"; did you mean "start"? known keys: ..`
+pub fn unknown_key<'a>(field: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
+    let hint = nearest(field, known.clone()).map(|near| format!("; did you mean {near:?}?")).unwrap_or_default();
+    format!("unknown key {field:?}{hint} (known: {})", known.collect::<Vec<_>>().join(", "))
+}
+
+/// A settings error with its place: `file:line: key: message`.
+pub fn at_place(layers: &[Layer], origin: Option<&str>, path: &[&str], message: &str) -> anyhow::Error {
+    // An unknown key has no value of its own to remember its origin: look for it, the latest layer first.
+    let holds = |layer: &&Layer| {
+        let mut dict = Some(&layer.values);
+        for part in path {
+            let Some(value) = dict.and_then(|d| d.get(*part)) else { return false };
+            dict = value.as_dict();
+        }
+        !path.is_empty()
+    };
+    let named = origin.and_then(|origin| layers.iter().rev().find(|layer| layer.origin == origin));
+    let file = layers.iter().rev().find(|layer| layer.text.is_some());
+    let layer = layers.iter().rev().find(holds).or(named).or(file);
+    let place = match layer {
+        Some(Layer { origin, text: Some(text), .. }) => {
+            line_of(text, path).map_or_else(|| origin.clone(), |line| format!("{origin}:{line}"))
+        }
+        Some(layer) => layer.origin.clone(),
+        None => layers.first().map(|layer| layer.origin.clone()).unwrap_or_default(),
+    };
+    let key = if path.is_empty() { String::new() } else { format!("{}: ", path.join(".")) };
+    settings(format!("{place}: {key}{message}"))
+}

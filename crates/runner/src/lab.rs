@@ -1,0 +1,58 @@
+//! What every command needs: the store, the data, the weights, the bars, and the flag that stops work.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use oodlab_base::Cancel;
+use oodlab_datasets::Library;
+use oodlab_encoders::weights::WeightLibrary;
+use oodlab_store::Store;
+
+use crate::bars::Bars;
+use crate::logging::RunLog;
+
+/// The workplace of one process.
+pub struct Lab {
+    /// Artifacts of stages.
+    pub store: Store,
+    /// Where imported data sets and weights live: below the store.
+    root: PathBuf,
+    /// Where tables and figures go.
+    pub results: PathBuf,
+    /// Progress.
+    pub bars: Bars,
+    /// Raised by Ctrl-C.
+    pub cancel: Cancel,
+    /// The log file of the run under way.
+    pub run_log: RunLog,
+}
+
+impl Lab {
+    /// Opens the store and listens for Ctrl-C.
+    pub fn open(store: &Path, results: &Path, bars: Bars, run_log: RunLog) -> Result<Lab> {
+        let cancel = Cancel::new();
+        let flag = cancel.clone();
+        let told = bars.clone();
+        ctrlc::set_handler(move || {
+            if flag.is_cancelled() {
+                // The second request: stop at once. Nothing is half-written, since every file is renamed into place.
+                std::process::exit(i32::from(crate::failure::INTERRUPTED));
+            }
+            told.line("stopping after the part under way (again to stop at once); finished parts are kept");
+            flag.cancel();
+        })
+        .context("cannot listen for Ctrl-C")?;
+        let artifacts = Store::open(&store.join("artifacts"))?;
+        Ok(Lab { store: artifacts, root: store.to_owned(), results: results.to_owned(), bars, cancel, run_log })
+    }
+
+    /// The data sets at hand.
+    pub fn library(&self) -> Result<Library> {
+        Ok(Library::open(&self.root.join("data"))?)
+    }
+
+    /// The weight files at hand.
+    pub fn weights(&self) -> Result<WeightLibrary> {
+        Ok(WeightLibrary::open(&self.root.join("weights"))?)
+    }
+}

@@ -1,0 +1,155 @@
+//! The figures of an experiment: ROC curves and score histograms of each run, losses, and metrics against a swept key.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use oodlab_evaluation::figures::{
+    Figure, HistogramPanel, LineChart, LinePoint, LineSeries, RocPanel, RocSeries, histogram_figure, line_figure, loss_figure,
+    roc_figure,
+};
+use oodlab_evaluation::{Counts, Row, Table};
+
+use super::{ScoredRun, write_atomic};
+
+/// Up to so many runs each get figures of their own; a larger sweep gets those of the sweep alone.
+const RUNS_DRAWN: usize = 6;
+
+/// PNG pixels per SVG unit: sharp in print at column width.
+const PNG_SCALE: f32 = 2.0;
+
+/// Draws everything that the scores and rows allow.
+pub fn write(folder: &Path, table: &Table, scored: &[ScoredRun]) -> Result<()> {
+    if scored.len() <= RUNS_DRAWN {
+        for run in scored {
+            let suffix = if scored.len() == 1 { String::new() } else { format!("-{}", run.rows.first().map_or("", |row| &row.run)) };
+            run_figures(folder, run, &suffix)?;
+        }
+    } else {
+        tracing::info!("{} runs: ROC curves and histograms are drawn for at most {RUNS_DRAWN}", scored.len());
+    }
+    if let [key] = table.sweep_keys.as_slice() {
+        sweep_figures(folder, table, key)?;
+    }
+    Ok(())
+}
+
+fn run_figures(folder: &Path, run: &ScoredRun, suffix: &str) -> Result<()> {
+    let protocols: std::collections::BTreeSet<&String> = run.sets.iter().map(|(protocol, _)| protocol).collect();
+    for protocol in protocols {
+        let sets = || run.sets.iter().enumerate().filter(|(_, (of, _))| of == protocol);
+        let mut panels = Vec::new();
+        for (at, (_, set)) in sets() {
+            let mut series = Vec::new();
+            for contender in &run.contenders {
+                for name in &contender.id.names {
+                    let (id, ood) = columns(contender, name, at)?;
+                    series.push(RocSeries::new(name, &Counts::new(id, ood)?));
+                }
+            }
+            panels.push(RocPanel { title: set.clone(), series });
+        }
+        let title = format!("ROC, {} against each set, protocol {protocol}", run.id_set);
+        save(folder, &format!("roc-{protocol}{suffix}"), &roc_figure(&title, &panels)?)?;
+        for contender in &run.contenders {
+            for name in &contender.id.names {
+                let mut panels = Vec::new();
+                for (at, (_, set)) in sets() {
+                    let (id, ood) = columns(contender, name, at)?;
+                    panels.push(HistogramPanel { title: set.clone(), id: id.to_vec(), ood: ood.to_vec() });
+                }
+                let title = format!("{name}, {} against each set, protocol {protocol}", run.id_set);
+                save(folder, &format!("histogram-{name}-{protocol}{suffix}"), &histogram_figure(&title, name, &panels)?)?;
+            }
+        }
+    }
+    let curves: Vec<(String, Vec<(f64, f64)>)> = run
+        .contenders
+        .iter()
+        .flat_map(|contender| contender.curves.iter().map(|curve| (format!("{} {}", contender.detector, curve.name), curve.points.clone())))
+        .collect();
+    if !curves.is_empty() {
+        save(folder, &format!("loss{suffix}"), &loss_figure("Training loss", &curves)?)?;
+    }
+    Ok(())
+}
+
+fn columns<'a>(contender: &'a super::ScoredContender, name: &str, at: usize) -> Result<(&'a [f64], &'a [f64])> {
+    let missing = || format!("no score {name:?}");
+    let id = contender.id.column(name).with_context(missing)?;
+    let ood = contender.outliers[at].column(name).with_context(missing)?;
+    Ok((id, ood))
+}
+
+/// Mean AUROC and FPR95 of each group against the swept key, one figure a protocol, group and metric.
+fn sweep_figures(folder: &Path, table: &Table, key: &str) -> Result<()> {
+    let mut charts: BTreeMap<(&str, &str, usize), Vec<&Row>> = BTreeMap::new();
+    for row in &table.rows {
+        if let Some(sets) = row.mean_of() {
+            charts.entry((&row.protocol, &row.group, sets)).or_default().push(row);
+        }
+    }
+    for ((protocol, group, sets), rows) in charts {
+        for (metric, label, value) in [
+            ("auroc", "AUROC, %", (|row| row.auroc) as fn(&Row) -> f64),
+            ("fpr95_id", "FPR95, % of OOD accepted at 95 % of ID accepted", |row| row.fpr95_id),
+        ] {
+            let chart = sweep_chart(&rows, key, value);
+            let (x_names, series) = chart;
+            let title = format!("{group} sets (mean of {sets}), protocol {protocol}");
+            let note = "band: standard deviation over seeds".to_owned();
+            let chart = LineChart { title, x_label: key.to_owned(), y_label: label.to_owned(), series, x_names, y_limits: None, note };
+            save(folder, &format!("sweep-{metric}-{group}-{protocol}"), &line_figure(&chart)?)?;
+        }
+    }
+    Ok(())
+}
+
+/// One series a score over the swept values; values that are no numbers are numbered in order and named.
+fn sweep_chart(rows: &[&Row], key: &str, value: fn(&Row) -> f64) -> (Vec<String>, Vec<LineSeries>) {
+    let text = |row: &Row| row.sweep.get(key).cloned().unwrap_or_default();
+    let mut names: Vec<String> = Vec::new();
+    for row in rows {
+        if !names.contains(&text(row)) {
+            names.push(text(row));
+        }
+    }
+    let numeric = names.iter().all(|name| name.parse::<f64>().is_ok_and(f64::is_finite));
+    let mut scores: Vec<&str> = Vec::new();
+    for row in rows {
+        if !scores.contains(&row.score.as_str()) {
+            scores.push(&row.score);
+        }
+    }
+    let series = scores
+        .into_iter()
+        .map(|score| {
+            let mut points: Vec<LinePoint> = names
+                .iter()
+                .enumerate()
+                .filter_map(|(at, name)| {
+                    let over_seeds: Vec<f64> =
+                        rows.iter().filter(|row| row.score == score && text(row) == *name).map(|row| 100.0 * value(row)).collect();
+                    let x = if numeric { name.parse().ok()? } else { at as f64 };
+                    point(x, &over_seeds)
+                })
+                .collect();
+            points.sort_by(|a, b| a.x.total_cmp(&b.x));
+            LineSeries { name: score.to_owned(), points }
+        })
+        .collect();
+    (if numeric { Vec::new() } else { names }, series)
+}
+
+fn point(x: f64, values: &[f64]) -> Option<LinePoint> {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let deviation = (values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / n).sqrt();
+    let interval = (values.len() > 1).then_some((mean - deviation, mean + deviation));
+    (!values.is_empty()).then_some(LinePoint { x, y: mean, interval })
+}
+
+fn save(folder: &Path, name: &str, figure: &Figure) -> Result<()> {
+    write_atomic(&folder.join(format!("{name}.svg")), figure.svg.as_bytes())?;
+    write_atomic(&folder.join(format!("{name}.png")), &figure.to_png(PNG_SCALE)?)
+}

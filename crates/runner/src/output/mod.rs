@@ -1,0 +1,211 @@
+//! `results/<experiment>/`: tables, scores, figures, and a folder a run with its configuration, provenance and log.
+
+mod figures;
+mod run_folder;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use oodlab_evaluation::scores::{ScoreRecords, write_scores_parquet};
+use oodlab_evaluation::{FprRule, Metrics, Row, Table, evaluate};
+use oodlab_features::Scores;
+use serde::Serialize;
+
+use crate::lab::Lab;
+use crate::plan::{Plan, Run};
+pub use run_folder::{finish_run, start_run};
+
+/// The scores of one detector of a run.
+pub struct ScoredContender {
+    /// Detector kind.
+    pub detector: String,
+    /// Curves of the fit, for detectors that are trained.
+    pub curves: Vec<oodlab_detectors::Curve>,
+    /// Scores of the in-distribution test images.
+    pub id: Scores,
+    /// Scores of each out-of-distribution set, in the run's order.
+    pub outliers: Vec<Scores>,
+}
+
+/// A finished run.
+pub struct ScoredRun {
+    /// One table row an out-of-distribution set, protocol and score.
+    pub rows: Vec<Row>,
+    /// Its detectors.
+    pub contenders: Vec<ScoredContender>,
+    /// Column values that its records share.
+    cell: String,
+    seed: u64,
+    id_set: String,
+    /// (protocol, set name) of each out-of-distribution set.
+    sets: Vec<(String, String)>,
+    /// Wall time by stage.
+    pub seconds: BTreeMap<String, f64>,
+    /// What the metrics warn of.
+    pub warnings: Vec<String>,
+}
+
+impl ScoredRun {
+    /// Computes the metrics of every detector, score and set.
+    pub fn new(run: &Run, contenders: Vec<ScoredContender>, seconds: BTreeMap<String, f64>) -> Result<ScoredRun> {
+        let mut rows = Vec::new();
+        let mut warnings = Vec::new();
+        for contender in &contenders {
+            for name in &contender.id.names {
+                for (outlier, scores) in run.outliers.iter().zip(&contender.outliers) {
+                    let metrics = metrics(&contender.id, scores, name)?;
+                    let set = outlier.encode.images();
+                    let row = Row {
+                        cell: run.cell.name.clone(),
+                        seed: run.seed,
+                        detector: contender.detector.clone(),
+                        score: name.clone(),
+                        benchmark: run.benchmark.name.clone(),
+                        protocol: outlier.protocol.name().to_owned(),
+                        id_set: run.id_test.images().name().to_owned(),
+                        ood_set: set.name().to_owned(),
+                        group: outlier.group.clone(),
+                        id_list: run.id_test.images().list_key().short(),
+                        ood_list: set.list_key().short(),
+                        run: run.key.short(),
+                        sweep: run.cell.values.clone(),
+                        ..Row::default()
+                    };
+                    for warning in &metrics.warnings {
+                        let place = format!("{name} on {} ({})", row.ood_set, row.protocol);
+                        tracing::warn!("{place}: {warning}");
+                        warnings.push(format!("{place}: {warning}"));
+                    }
+                    rows.push(row.with_metrics(&metrics));
+                }
+            }
+        }
+        let sets = run.outliers.iter().map(|o| (o.protocol.name().to_owned(), o.encode.images().name().to_owned())).collect();
+        let id_set = run.id_test.images().name().to_owned();
+        Ok(ScoredRun { rows, contenders, cell: run.cell.name.clone(), seed: run.seed, id_set, sets, seconds, warnings })
+    }
+
+    fn add_records(&self, records: &mut ScoreRecords) {
+        for contender in &self.contenders {
+            // ID images are the same under every protocol: they are written once, without one.
+            let id = ("".to_owned(), self.id_set.clone());
+            let sets = std::iter::once((&id, &contender.id, false))
+                .chain(self.sets.iter().zip(&contender.outliers).map(|(set, scores)| (set, scores, true)));
+            for ((protocol, set), scores, is_ood) in sets {
+                for (name, column) in scores.names.iter().zip(&scores.columns) {
+                    for (index, (id, value)) in scores.ids.iter().zip(column).enumerate() {
+                        records.push(&self.cell, self.seed, &contender.detector, name, protocol, set, is_ood, index as u32, id, *value);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn metrics(id: &Scores, ood: &Scores, name: &str) -> Result<Metrics> {
+    let column = |scores: &'_ Scores| scores.column(name).map(<[f64]>::to_vec).with_context(|| format!("no score {name:?}"));
+    Ok(evaluate(&column(id)?, &column(ood)?, FprRule::FirstAtLeast)?)
+}
+
+/// What a run of an experiment leaves behind.
+pub struct Outcome {
+    /// The experiment's name.
+    pub name: String,
+    /// Every row, with group means.
+    pub table: Table,
+    /// Where it was written.
+    pub folder: PathBuf,
+    /// Out-of-distribution sets that were not at hand, and how to get them.
+    pub missing: BTreeMap<String, String>,
+    /// Run key to error.
+    pub failures: BTreeMap<String, String>,
+    runs: usize,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+pub struct Summary<'a> {
+    experiment: &'a str,
+    folder: String,
+    runs: usize,
+    failed: &'a BTreeMap<String, String>,
+    missing: &'a BTreeMap<String, String>,
+    rows: &'a [Row],
+}
+
+impl Outcome {
+    /// For programs.
+    pub fn summary(&self) -> Summary<'_> {
+        Summary {
+            experiment: &self.name,
+            folder: self.folder.display().to_string(),
+            runs: self.runs,
+            failed: &self.failures,
+            missing: &self.missing,
+            rows: &self.table.rows,
+        }
+    }
+
+    /// A failed run does not pass for success.
+    pub fn fail_if_any_run_failed(&self) -> Result<()> {
+        let Some((run, error)) = self.failures.iter().next() else { return Ok(()) };
+        anyhow::bail!("{} of {} runs failed; the first, {run}: {error}", self.failures.len(), self.runs)
+    }
+}
+
+/// Makes the results folder before any work starts, so that a wrong place is found first.
+pub fn prepare(lab: &Lab, plan: &Plan) -> Result<PathBuf> {
+    let folder = lab.results.join(&plan.name);
+    fs_err::create_dir_all(folder.join("figures"))?;
+    fs_err::create_dir_all(folder.join("runs"))?;
+    write_atomic(&folder.join(".writable"), b"")?;
+    fs_err::remove_file(folder.join(".writable"))?;
+    Ok(folder)
+}
+
+/// Writes tables, scores and figures of all finished runs.
+pub fn write(
+    lab: &Lab,
+    plan: &Plan,
+    folder: PathBuf,
+    scored: &[ScoredRun],
+    failures: BTreeMap<String, String>,
+) -> Result<Outcome> {
+    let rows = scored.iter().flat_map(|run| &run.rows).map(|row| Row { experiment: plan.name.clone(), ..row.clone() });
+    let mut table = Table::new(rows.collect());
+    table.group_means();
+    let mut records = ScoreRecords::default();
+    for run in scored {
+        run.add_records(&mut records);
+    }
+    let mut markdown = table.to_markdown();
+    if !plan.missing.is_empty() {
+        let missing: Vec<String> = plan.missing.iter().map(|(set, how)| format!("* {set}: {how}\n")).collect();
+        markdown.push_str(&format!("\nSets of the benchmark that were not at hand, and are in no mean:\n\n{}", missing.concat()));
+    }
+    write_atomic(&folder.join("table.csv"), &table.to_csv()?)?;
+    write_atomic(&folder.join("table.md"), markdown.as_bytes())?;
+    write_atomic(&folder.join("scores.parquet"), &write_scores_parquet(&records)?)?;
+    lab.cancel.check()?;
+    figures::write(&folder.join("figures"), &table, scored)?;
+    Ok(Outcome { name: plan.name.clone(), table, folder, missing: plan.missing.clone(), failures, runs: plan.runs.len() })
+}
+
+/// Writes a file whole or not at all: a reader never sees half of it, and a full disk leaves nothing behind.
+pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
+    use std::io::Write;
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let temporary = path.with_file_name(format!(".{name}.{}.part", std::process::id()));
+    let written = (|| {
+        let mut file = fs_err::File::create(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs_err::rename(&temporary, path)
+    })();
+    if written.is_err() {
+        // The temporary file may not exist; the error that matters is the one above.
+        let _ = fs_err::remove_file(&temporary);
+    }
+    Ok(written?)
+}

@@ -1,0 +1,275 @@
+//! From an experiment to its stages: which sets, which encoders, which runs, and which of them are one piece of work.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use oodlab_base::{Key, KeyBuilder};
+use oodlab_datasets::{Benchmark, ImageSet, Library};
+use oodlab_detectors::{DetectorError, ScoreSpec};
+use oodlab_encoders::{Encoder, EncoderConfig};
+use oodlab_features::Layer;
+
+use crate::config::place::nearest;
+use crate::config::{Cell, Experiment, Protocol, Source};
+use crate::failure::at;
+use crate::lab::Lab;
+use crate::numerics;
+use crate::stages::encode::Encode;
+use crate::stages::fit::Fit;
+
+/// Raise when a run's meaning changes: the key of its folder and of the column `run`.
+const REVISION: u32 = 1;
+
+/// An out-of-distribution set under one protocol.
+pub struct Outlier {
+    /// How the images reach the encoder.
+    pub protocol: Protocol,
+    /// `near` or `far`.
+    pub group: String,
+    /// Its features.
+    pub encode: Encode,
+}
+
+/// A detector of a run: the experiment's own, or a control.
+pub struct Contender {
+    /// Training.
+    pub fit: Fit,
+    /// Whether it is a control.
+    pub control: bool,
+}
+
+/// One cell with one seed.
+pub struct Run {
+    /// The cell.
+    pub cell: Cell,
+    /// Its configuration.
+    pub experiment: Experiment,
+    /// Its seed.
+    pub seed: u64,
+    /// Its key: folder name and column `run`.
+    pub key: Key,
+    /// The benchmark.
+    pub benchmark: Arc<Benchmark>,
+    /// The frozen network.
+    pub encoder: Arc<Encoder>,
+    /// Where its weights come from.
+    pub weights: String,
+    /// Chosen layers, counted from 1.
+    pub layers: Vec<usize>,
+    /// In-distribution training images.
+    pub train: Encode,
+    /// In-distribution test images; the same under both protocols.
+    pub id_test: Encode,
+    /// Every out-of-distribution set under every protocol.
+    pub outliers: Vec<Outlier>,
+    /// The detector first, then the controls.
+    pub contenders: Vec<Contender>,
+}
+
+/// All runs of an experiment, and what is missing.
+pub struct Plan {
+    /// The experiment's name.
+    pub name: String,
+    /// One a cell and seed.
+    pub runs: Vec<Run>,
+    /// Out-of-distribution sets that are not at hand: name and how to get them.
+    pub missing: BTreeMap<String, String>,
+}
+
+impl Plan {
+    /// Resolves every cell, opens every set and every network. Wrong settings are found here, before any work starts.
+    pub fn new(lab: &Lab, source: &Source) -> Result<Plan> {
+        let mut planner = Planner {
+            library: lab.library()?,
+            lab,
+            encoders: BTreeMap::new(),
+            benchmarks: BTreeMap::new(),
+            sets: BTreeMap::new(),
+            missing: BTreeMap::new(),
+        };
+        let mut runs = Vec::new();
+        for (cell, experiment) in source.cells()? {
+            for &seed in &experiment.seeds {
+                runs.push(planner.run(&cell, &experiment, seed).map_err(|error| source.locate(&cell, error))?);
+            }
+        }
+        Ok(Plan { name: source.name.clone(), runs, missing: planner.missing })
+    }
+}
+
+struct Planner<'a> {
+    library: Library,
+    lab: &'a Lab,
+    encoders: BTreeMap<String, (Arc<Encoder>, String)>,
+    benchmarks: BTreeMap<String, Arc<Benchmark>>,
+    sets: BTreeMap<(String, String, Option<usize>), Arc<ImageSet>>,
+    missing: BTreeMap<String, String>,
+}
+
+impl Planner<'_> {
+    fn run(&mut self, cell: &Cell, experiment: &Experiment, seed: u64) -> Result<Run> {
+        let benchmark = self.benchmark(&experiment.benchmark)?;
+        let (encoder, weights) = self.encoder(&experiment.encoder)?;
+        let layers = chosen_layers(experiment, &encoder.layers())?;
+        let limit = experiment.limit;
+        let id = &benchmark.id;
+        let train_images = self.set(&id.set, &id.train_split, fewer(limit.train, id.train_limit))?;
+        let test_images = self.set(&id.set, &id.test_split, fewer(limit.id_test, id.test_limit))?;
+        let train = Encode::new(&encoder, &train_images, None);
+        let id_test = Encode::new(&encoder, &test_images, None);
+        let mut outliers = Vec::new();
+        for &protocol in &experiment.protocols {
+            let squash = match protocol {
+                Protocol::Native => None,
+                Protocol::Matched => Some(test_images.uniform_size().with_context(|| {
+                    format!("protocol matched: the images of {} have different sizes; use protocols: [native]", test_images.name())
+                })?),
+            };
+            for (group, sets) in &benchmark.groups {
+                for member in sets {
+                    let Some(images) = self.outlier_set(&member.set, member.split(), fewer(limit.ood, member.limit))? else { continue };
+                    let encode = Encode::new(&encoder, &images, squash);
+                    outliers.push(Outlier { protocol, group: group.clone(), encode });
+                }
+            }
+        }
+        if outliers.is_empty() {
+            let hint = self.missing.values().next().cloned().unwrap_or_default();
+            return Err(at("benchmark", &format!("{}: none of its out-of-distribution sets is at hand; {hint}", benchmark.name)));
+        }
+        let contenders = contenders(experiment, train.key(), &layers, seed)?;
+        let mut key = KeyBuilder::new("run", REVISION)
+            .text("cell", &cell.name)
+            .number("seed", seed)
+            .text("benchmark", &benchmark.name)
+            .text("numerics", numerics::instruction_set())
+            .key("id", &id_test.key());
+        for contender in &contenders {
+            key = key.key("fit", &contender.fit.key()).config("score", &contender.fit.detector().score_config())?;
+        }
+        for outlier in &outliers {
+            key = key.text("protocol", outlier.protocol.name()).key("ood", &outlier.encode.key());
+        }
+        Ok(Run {
+            cell: cell.clone(),
+            experiment: experiment.clone(),
+            seed,
+            key: key.finish(),
+            benchmark,
+            encoder,
+            weights,
+            layers,
+            train,
+            id_test,
+            outliers,
+            contenders,
+        })
+    }
+
+    fn benchmark(&mut self, name: &str) -> Result<Arc<Benchmark>> {
+        if let Some(known) = self.benchmarks.get(name) {
+            return Ok(known.clone());
+        }
+        let benchmark = Arc::new(self.library.benchmark(name).map_err(|error| at("benchmark", &error.to_string()))?);
+        self.benchmarks.insert(name.to_owned(), benchmark.clone());
+        Ok(benchmark)
+    }
+
+    fn encoder(&mut self, config: &EncoderConfig) -> Result<(Arc<Encoder>, String)> {
+        let identity = serde_json::to_string(config)?;
+        if let Some(known) = self.encoders.get(&identity) {
+            return Ok(known.clone());
+        }
+        let networks = oodlab_encoders::networks();
+        if !networks.iter().any(|network| network.name == config.network) {
+            let names = networks.iter().map(|network| network.name.as_str());
+            let hint = nearest(&config.network, names.clone()).map(|near| format!("; did you mean {near:?}?")).unwrap_or_default();
+            let known = names.collect::<Vec<_>>().join(", ");
+            return Err(at("encoder.network", &format!("unknown network {:?}{hint} (known: {known})", config.network)));
+        }
+        let weights = self.lab.weights()?.find(config.weights.as_deref().unwrap_or(&config.network))?;
+        let encoder = Arc::new(Encoder::new(config, &weights).context("encoder")?);
+        let known = (encoder, weights.source().to_owned());
+        self.encoders.insert(identity, known.clone());
+        Ok(known)
+    }
+
+    fn set(&mut self, name: &str, split: &str, limit: Option<usize>) -> Result<Arc<ImageSet>> {
+        let identity = (name.to_owned(), split.to_owned(), limit);
+        if let Some(known) = self.sets.get(&identity) {
+            return Ok(known.clone());
+        }
+        let images = Arc::new(self.library.open_set(name, split, limit)?);
+        self.sets.insert(identity, images.clone());
+        Ok(images)
+    }
+
+    /// `None` for a set that is not at hand: the run goes on without it and says so.
+    fn outlier_set(&mut self, name: &str, split: &str, limit: Option<usize>) -> Result<Option<Arc<ImageSet>>> {
+        let found = self.library.status(name)?.splits.get(split).map_or(0, |count| count.found);
+        if found == 0 {
+            let how = format!("get its files and run: oodlab data import {name} --from DIR");
+            self.missing.insert(name.to_owned(), how);
+            return Ok(None);
+        }
+        self.set(name, split, limit).map(Some)
+    }
+}
+
+/// The smaller of two limits, where absent means all.
+fn fewer(a: Option<usize>, b: Option<usize>) -> Option<usize> {
+    a.into_iter().chain(b).min()
+}
+
+fn chosen_layers(experiment: &Experiment, layers: &[Layer]) -> Result<Vec<usize>> {
+    let count = layers.len();
+    let chosen = experiment.features.layers.clone().unwrap_or_else(|| (1..=count).collect());
+    if chosen.is_empty() {
+        return Err(at("features.layers", "expected at least one layer"));
+    }
+    for (place, &number) in chosen.iter().enumerate() {
+        if number == 0 || number > count {
+            return Err(at("features.layers", &format!("layer {number} does not exist; the encoder has layers 1 to {count}")));
+        }
+        if chosen[..place].contains(&number) {
+            return Err(at("features.layers", &format!("layer {number} is given twice")));
+        }
+    }
+    if let Some(weights) = &experiment.features.layer_weights
+        && weights.len() != chosen.len()
+    {
+        let (weights, layers) = (weights.len(), chosen.len());
+        return Err(at("features.layer_weights", &format!("{weights} weights for {layers} layers")));
+    }
+    Ok(chosen)
+}
+
+fn contenders(experiment: &Experiment, features: Key, layers: &[usize], seed: u64) -> Result<Vec<Contender>> {
+    let mut section = experiment.detector.clone();
+    let kind = section.remove("kind").and_then(|kind| kind.as_str().map(str::to_owned)).unwrap_or_default();
+    if let Some(weights) = &experiment.features.layer_weights {
+        section.insert("layer_weights".into(), serde_json::json!(weights));
+    }
+    let scores = experiment.scores.iter().map(ScoreSpec::parse).collect::<Result<Vec<_>, _>>().map_err(misplaced)?;
+    let detector = oodlab_detectors::build(&kind, section.into(), &scores).map_err(misplaced)?;
+    let mut found = vec![Contender { fit: Fit::new(detector, features, layers, seed)?, control: false }];
+    for control in experiment.controls.iter().filter(|control| **control != kind) {
+        let detector = oodlab_detectors::build(control, serde_json::Value::Null, &[]).map_err(|error| at("controls", &error.to_string()))?;
+        found.push(Contender { fit: Fit::new(detector, features, layers, seed)?, control: true });
+    }
+    Ok(found)
+}
+
+/// Where in the experiment a detector's error stands: it names its section, and an unknown key between backticks.
+fn misplaced(error: DetectorError) -> anyhow::Error {
+    match &error {
+        DetectorError::Config { place, message } => match message.strip_prefix("unknown key `").and_then(|rest| rest.split_once('`')) {
+            Some((key, _)) => at(&format!("{place}.{key}"), message),
+            None => at(place, message),
+        },
+        DetectorError::UnknownKind { .. } => at("detector.kind", &error.to_string()),
+        DetectorError::UnknownScore { .. } | DetectorError::ScoreTwice(_) => at("scores", &error.to_string()),
+        other => at("detector", &other.to_string()),
+    }
+}

@@ -1,0 +1,111 @@
+//! Training a detector on in-distribution features: the result is its bytes, kept under one key; checkpoints under a second.
+
+use anyhow::{Context, Result};
+use oodlab_base::{Key, KeyBuilder, Seed};
+use oodlab_detectors::{Detector, FitContext, FittedDetector, Unlabeled};
+use oodlab_diffusion::Checkpoints;
+use oodlab_features::Features;
+use oodlab_store::Artifact;
+
+use super::each_part;
+use crate::lab::Lab;
+use crate::numerics;
+
+/// Raise when the stage's results change; each detector has a revision of its own.
+const REVISION: u32 = 1;
+
+/// Epochs between checkpoints: seconds of work at the sizes that a laptop trains.
+const CHECKPOINT_EVERY: usize = 1;
+
+/// One detector fitted on one set of features with one seed.
+pub struct Fit {
+    detector: Box<dyn Detector>,
+    seed: u64,
+    key: Key,
+}
+
+impl Fit {
+    /// `features` is the key of the encoded training set, `layers` the numbers chosen from it.
+    pub fn new(detector: Box<dyn Detector>, features: Key, layers: &[usize], seed: u64) -> Result<Fit> {
+        let key = KeyBuilder::new("fit", REVISION)
+            .text("detector", detector.kind())
+            .number("detector revision", u64::from(detector.revision()))
+            .config("config", &detector.fit_config())?
+            .key("features", &features)
+            .config("layers", &layers)?
+            .number("seed", seed)
+            .text("numerics", numerics::instruction_set())
+            .finish();
+        Ok(Fit { detector, seed, key })
+    }
+
+    /// The key of the fitted detector.
+    pub fn key(&self) -> Key {
+        self.key
+    }
+
+    /// The detector before fitting.
+    pub fn detector(&self) -> &dyn Detector {
+        self.detector.as_ref()
+    }
+
+    /// Whether the fitted detector is stored.
+    pub fn is_done(&self, lab: &Lab) -> Result<bool> {
+        Ok(lab.store.artifact("fit", &self.key).finished()?.is_some())
+    }
+
+    /// Reads or trains the detector. `train` is called only when there is something to train.
+    pub fn run(&self, lab: &Lab, train: impl Fn() -> Result<std::sync::Arc<Features>>) -> Result<Box<dyn FittedDetector>> {
+        let artifact = lab.store.artifact("fit", &self.key);
+        let checkpoints = lab.store.artifact("checkpoint", &self.key);
+        let mut fitted = None;
+        let compute = |_| {
+            let features = train()?;
+            let mut context = FitContext {
+                seed: Seed(self.seed),
+                progress: &lab.bars,
+                cancel: &lab.cancel,
+                checkpoints: &mut StoredCheckpoints { artifact: &checkpoints },
+                checkpoint_every: CHECKPOINT_EVERY,
+            };
+            let detector = self.detector.fit(&Unlabeled::new(&features), &mut context)?;
+            Ok(detector.to_bytes()?)
+        };
+        each_part(lab, &artifact, 1, compute, |_, bytes, _| {
+            fitted = Some(self.detector.load(bytes).with_context(|| format!("in {}", artifact.folder().display()))?);
+            Ok(())
+        })?;
+        for epoch in checkpoints.parts()? {
+            checkpoints.remove_part(epoch)?;
+        }
+        fitted.context("no fitted detector")
+    }
+}
+
+/// Checkpoints as parts numbered by epoch; a newer one replaces the older.
+struct StoredCheckpoints<'a> {
+    artifact: &'a Artifact,
+}
+
+impl Checkpoints for StoredCheckpoints<'_> {
+    fn latest(&mut self) -> Result<Option<Vec<u8>>, Box<dyn std::error::Error + Send + Sync>> {
+        let mut epochs = self.artifact.parts()?;
+        while let Some(epoch) = epochs.pop() {
+            // A damaged checkpoint reads as absent: the one before it is used.
+            if let Some(bytes) = self.artifact.read_part(epoch)? {
+                return Ok(Some(bytes));
+            }
+        }
+        Ok(None)
+    }
+
+    fn save(&mut self, epoch: usize, bytes: &[u8]) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        self.artifact.write_part(epoch, bytes)?;
+        for old in self.artifact.parts()? {
+            if old < epoch {
+                self.artifact.remove_part(old)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,89 @@
+//! Outlier scores of encoded images under a fitted detector.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use oodlab_base::{Key, KeyBuilder, Progress, Silent};
+use oodlab_detectors::{FittedDetector, Unlabeled};
+use oodlab_features::{Features, Scores};
+
+use super::{each_part, ranges};
+use crate::lab::Lab;
+
+/// Raise when the stage's results change.
+const REVISION: u32 = 1;
+
+/// Rows a part.
+const PART_ROWS: usize = 1024;
+
+/// One fitted detector on one encoded set.
+pub struct Score {
+    key: Key,
+    rows: usize,
+    label: String,
+}
+
+impl Score {
+    /// `fit` and `features` are the keys of the inputs; `config` is what scoring alone depends on.
+    pub fn new(fit: Key, features: Key, config: &serde_json::Value, rows: usize, label: String) -> Result<Score> {
+        let key = KeyBuilder::new("score", REVISION)
+            .key("fit", &fit)
+            .key("features", &features)
+            .config("config", config)?
+            .finish();
+        Ok(Score { key, rows, label })
+    }
+
+    /// The key of the scores.
+    pub fn key(&self) -> Key {
+        self.key
+    }
+
+    /// What the bar says.
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// (parts stored already, parts in all).
+    pub fn state(&self, lab: &Lab) -> Result<(usize, usize)> {
+        let parts = ranges(self.rows, PART_ROWS).len();
+        Ok((lab.store.artifact("score", &self.key).parts()?.len().min(parts), parts))
+    }
+
+    /// Reads or computes the scores. `inputs` is called only when something has to be computed.
+    pub fn run(
+        &self,
+        lab: &Lab,
+        detector: impl Fn() -> Result<Arc<dyn FittedDetector>>,
+        features: impl Fn() -> Result<Arc<Features>>,
+    ) -> Result<Scores> {
+        let artifact = lab.store.artifact("score", &self.key);
+        let ranges = ranges(self.rows, PART_ROWS);
+        let mut whole: Option<Scores> = None;
+        let mut task = None;
+        let mut seen = 0u64;
+        let compute = |part: usize| {
+            let rows = ranges[part].clone();
+            let features = features()?.slice(rows.clone());
+            let detector = detector()?;
+            let columns = detector.score(&Unlabeled::new(&features), rows.start as u64, &lab.cancel, &Silent)?;
+            let scores = Scores::new(features.ids().to_vec(), detector.score_names(), columns)?;
+            Ok(scores.to_bytes()?)
+        };
+        each_part(lab, &artifact, ranges.len(), compute, |part, bytes, computed| {
+            let scores = Scores::from_bytes(bytes).with_context(|| format!("{} part {part}", artifact.folder().display()))?;
+            let rows = scores.ids.len() as u64;
+            if computed {
+                let task = task.get_or_insert_with(|| lab.bars.task(&self.label, "images", self.rows as u64, seen));
+                task.advance(rows);
+            }
+            seen += rows;
+            match &mut whole {
+                None => whole = Some(scores),
+                Some(whole) => whole.append(scores)?,
+            }
+            Ok(())
+        })?;
+        whole.context("no scores")
+    }
+}

@@ -1,0 +1,103 @@
+//! Bad luck in the middle of a run: one clear error, nothing finished lost, nothing half-written.
+
+mod support;
+
+use std::process::Command;
+
+use support::{SMALL, Sandbox, wait_until};
+
+const RUN: [&str; 6] = ["run", "small.yaml", "--store", "store", "--results", "results"];
+
+fn small() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.write("small.yaml", SMALL);
+    sandbox
+}
+
+fn one_error(text: &str) {
+    assert_eq!(text.lines().filter(|line| line.starts_with("error:")).count(), 1, "{text}");
+    assert!(!text.contains("panicked"), "{text}");
+}
+
+#[test]
+fn ctrl_c_keeps_finished_parts_and_says_so() {
+    let sandbox = small();
+    let mut child = sandbox.command(&RUN).stderr(std::process::Stdio::piped()).spawn().expect("the program starts");
+    let parts = |sandbox: &Sandbox| sandbox.files("store/artifacts/encode").len();
+    assert!(wait_until(&mut child, || parts(&sandbox) > 0), "encoding never began");
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill runs");
+    assert!(sent.success());
+    let output = child.wait_with_output().expect("the program ends");
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(130), "{told}");
+    one_error(&told);
+    assert!(told.contains("finished parts are kept"), "{told}");
+    assert!(parts(&sandbox) > 0);
+    assert_eq!(sandbox.leftovers(), Vec::<std::path::PathBuf>::new());
+    sandbox.ok(&RUN);
+}
+
+/// A limit on the size of files stands for a disk that is full: the write of the first part fails half-way.
+#[test]
+fn a_write_that_fails_half_way_leaves_nothing_behind() {
+    let sandbox = small();
+    let script = format!("ulimit -f 8; trap '' XFSZ; exec {} {}", env!("CARGO_BIN_EXE_oodlab"), RUN.join(" "));
+    let output = Command::new("sh").args(["-c", &script]).current_dir(sandbox.path("")).output().expect("sh runs");
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    one_error(&told);
+    assert!(told.contains("part-00000") || told.contains("artifacts"), "{told}");
+    assert_eq!(sandbox.leftovers(), Vec::<std::path::PathBuf>::new());
+    sandbox.ok(&RUN);
+}
+
+#[test]
+fn a_store_or_results_folder_that_cannot_be_is_named() {
+    let sandbox = small();
+    sandbox.write("occupied", "a file");
+    for arguments in [
+        ["run", "small.yaml", "--store", "occupied", "--results", "results"],
+        ["run", "small.yaml", "--store", "store", "--results", "occupied"],
+    ] {
+        let told = sandbox.fails(1, &arguments);
+        one_error(&told);
+        assert!(told.contains("occupied"), "{told}");
+    }
+}
+
+#[test]
+fn weights_that_do_not_fit_name_the_first_tensor_and_both_shapes() {
+    let sandbox = small();
+    let embedded = concat!(env!("CARGO_MANIFEST_DIR"), "/../encoders/weights/efficientnet-lite0.safetensors");
+    let told = sandbox.fails(1, &[&RUN[..], &["encoder.network=efficientnet-lite2", &format!("encoder.weights={embedded}")]].concat());
+    one_error(&told);
+    assert!(told.contains('[') && told.contains("_conv") | told.contains("_blocks"), "{told}");
+}
+
+#[test]
+fn a_nan_weight_stops_the_run_before_training() {
+    let sandbox = small();
+    let embedded = concat!(env!("CARGO_MANIFEST_DIR"), "/../encoders/weights/efficientnet-lite0.safetensors");
+    let mut bytes = std::fs::read(embedded).expect("the embedded weights");
+    // The last two bytes belong to the last f16 tensor: make its last value a NaN.
+    let end = bytes.len();
+    bytes[end - 2..].copy_from_slice(&[0xff, 0x7f]);
+    std::fs::write(sandbox.path("broken.safetensors"), bytes).expect("writes");
+    let told = sandbox.fails(1, &[&RUN[..], &["encoder.weights=broken.safetensors"]].concat());
+    one_error(&told);
+    assert!(told.contains("NaN") || told.contains("finite"), "{told}");
+    assert_eq!(sandbox.files("store/artifacts/fit"), Vec::<std::path::PathBuf>::new());
+}
+
+#[test]
+fn two_runs_at_once_share_the_work_and_agree() {
+    let sandbox = small();
+    let start = || sandbox.command(&RUN).stderr(std::process::Stdio::null()).stdout(std::process::Stdio::null()).spawn();
+    let (mut a, mut b) = (start().expect("starts"), start().expect("starts"));
+    assert!(a.wait().expect("ends").success() && b.wait().expect("ends").success());
+    let together = std::fs::read(sandbox.path("results/small/table.csv")).expect("a table");
+    let alone = small();
+    alone.ok(&RUN);
+    assert!(together == std::fs::read(alone.path("results/small/table.csv")).expect("a table"));
+    assert_eq!(sandbox.leftovers(), Vec::<std::path::PathBuf>::new());
+}

@@ -1,0 +1,105 @@
+//! Wrong settings: one clear error with file, place and what to do, before anything starts.
+
+mod support;
+
+use support::{SMALL, Sandbox};
+
+fn refused(text: &str, overrides: &[&str]) -> String {
+    let sandbox = Sandbox::new();
+    sandbox.write("x.yaml", text);
+    let mut arguments = vec!["run", "x.yaml", "--store", "store", "--results", "results"];
+    arguments.extend(overrides);
+    let errors = sandbox.fails(2, &arguments);
+    assert_eq!(sandbox.files("results"), Vec::<std::path::PathBuf>::new(), "something was written: {errors}");
+    assert_eq!(errors.lines().filter(|line| line.starts_with("error:")).count(), 1, "{errors}");
+    errors
+}
+
+#[test]
+fn an_unknown_key_is_named_with_its_line_and_the_nearest_known_key() {
+    let errors = refused(&SMALL.replace("limit:", "limits:"), &[]);
+    assert!(errors.contains("x.yaml:4") && errors.contains("\"limits\"") && errors.contains("\"limit\""), "{errors}");
+    let errors = refused(&SMALL.replace("epochs:", "epoch:"), &[]);
+    assert!(errors.contains("x.yaml:8") && errors.contains("detector.train.epoch") && errors.contains("epochs"), "{errors}");
+    let errors = refused(&SMALL.replace("network: efficientnet-lite0", "netwrok: efficientnet-lite0"), &[]);
+    assert!(errors.contains("x.yaml:3") && errors.contains("netwrok") && errors.contains("network"), "{errors}");
+}
+
+#[test]
+fn an_unknown_key_on_the_command_line_is_named_with_its_origin() {
+    let errors = refused(SMALL, &["detector.sample.strat=3"]);
+    assert!(errors.contains("command line") && errors.contains("strat") && errors.contains("start"), "{errors}");
+}
+
+#[test]
+fn a_wrong_type_is_named_with_its_place() {
+    let errors = refused(&SMALL.replace("blocks: 2", "blocks: many"), &[]);
+    assert!(errors.contains("x.yaml:7") && errors.contains("many"), "{errors}");
+    let errors = refused(&SMALL.replace("[native, matched]", "[native, other]"), &[]);
+    assert!(errors.contains("x.yaml:2") && errors.contains("other") && errors.contains("matched"), "{errors}");
+}
+
+#[test]
+fn duplicates_missing_files_and_rubbish_are_refused() {
+    let errors = refused(&format!("{SMALL}benchmark: mini\n"), &[]);
+    assert!(errors.contains("duplicate") && errors.contains("benchmark"), "{errors}");
+    refused("", &[]);
+    refused("[1, 2]", &[]);
+    let sandbox = Sandbox::new();
+    let errors = sandbox.fails(2, &["run", "absent.yaml"]);
+    assert!(errors.contains("absent.yaml"), "{errors}");
+}
+
+#[test]
+fn names_that_do_not_exist_are_answered_with_those_that_do() {
+    assert!(refused(&SMALL.replace("mini", "minni"), &[]).contains("mini"));
+    assert!(refused(&SMALL.replace("kind: dlsr", "kind: dslr"), &[]).contains("dlsr"));
+    assert!(refused(&SMALL.replace("lite0", "lite9"), &[]).contains("efficientnet-lite0"));
+    assert!(refused(SMALL, &["scores=[msee]"]).contains("mse"));
+    assert!(refused(SMALL, &["controls=[mean]"]).contains("mean-distance"));
+}
+
+#[test]
+fn values_out_of_range_are_refused_before_anything_starts() {
+    let errors = refused(SMALL, &["detector.sample.start=100"]);
+    assert!(errors.contains("99"), "{errors}");
+    refused(SMALL, &["detector.sample.start=0"]);
+    refused(SMALL, &["features.layers=[6]"]);
+    refused(SMALL, &["features.layers=[]"]);
+    refused(SMALL, &["features.layer_weights=[1,1]"]);
+    refused(SMALL, &["seeds=[]"]);
+    refused(SMALL, &["sweep.grid={}", "protocols=[]"]);
+    refused(SMALL, &["limit.train=0"]);
+    refused(SMALL, &["nonsense"]);
+}
+
+#[test]
+fn the_environment_and_the_command_line_override_the_file() {
+    let sandbox = Sandbox::new();
+    sandbox.write("x.yaml", SMALL);
+    let output = sandbox
+        .command(&["config", "x.yaml", "detector.network.width=32"])
+        .env("OODLAB__DETECTOR__SAMPLE__START", "7")
+        .output()
+        .expect("the program starts");
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let line = |key: &str| text.lines().find(|line| line.starts_with(key)).map(str::to_owned).unwrap_or_default();
+    assert!(line("detector.network.width:").contains("32") && line("detector.network.width:").contains("command line"), "{text}");
+    assert!(line("detector.sample.start:").contains('7') && line("detector.sample.start:").contains("environment"), "{text}");
+    assert!(line("detector.train.epochs:").contains("x.yaml"), "{text}");
+    assert!(line("seeds:").contains("default"), "{text}");
+}
+
+#[test]
+fn a_sweep_shares_what_its_cells_have_in_common() {
+    let sandbox = Sandbox::new();
+    sandbox.write("x.yaml", &format!("{SMALL}sweep:\n  grid: {{detector.sample.start: [1, 3], features.layers: [[1, 2], [5]]}}\n"));
+    let plan = sandbox.ok(&["plan", "x.yaml", "--store", "store", "--json"]);
+    let plan: serde_json::Value = serde_json::from_str(&plan).expect("JSON");
+    assert_eq!((plan["cells"].as_u64(), plan["runs"].as_u64()), (Some(4), Some(4)));
+    let count = |stage: &str| plan["stages"].as_array().expect("stages").iter().filter(|s| s["stage"] == stage).count();
+    // Train, ID test, four generated sets, FashionMNIST at its own size and at 32 x 32.
+    assert_eq!(count("encode"), 8);
+    // Two layer choices for the detector and for the control; the sampling step trains nothing again.
+    assert_eq!(count("fit"), 4);
+}
