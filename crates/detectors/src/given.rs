@@ -41,7 +41,7 @@ impl<'a> Unlabeled<'a> {
         self.features
     }
 
-    /// The features z-scored by sample and layer, [rows, width] row-major.
+    /// The features z-scored by sample and layer, `[rows, width]` row-major.
     ///
     /// # Errors
     /// When there are no samples, a value is not finite (its sample and layer are named), or a layer has one channel.

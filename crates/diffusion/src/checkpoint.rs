@@ -85,23 +85,7 @@ impl Checkpoint {
     /// # Errors
     /// When the file cannot be laid out (never for valid sizes).
     pub fn to_bytes(&self) -> Result<Vec<u8>, DiffusionError> {
-        let header = Header {
-            network: self.state.parameters.config(),
-            epoch: self.epoch,
-            updates: self.state.updates,
-            training: self.training.clone(),
-            losses: self.losses.iter().map(|loss| loss.to_bits()).collect(),
-        };
-        let header = serde_json::to_string(&header).map_err(|error| DiffusionError::Checkpoint(error.to_string()))?;
-        let models = [&self.state.parameters, &self.state.ema, &self.first.parameters, &self.first.ema];
-        let mut views = Vec::new();
-        for (prefix, model) in PREFIXES.iter().zip(models) {
-            views.extend(model.views(prefix)?);
-        }
-        for (name, values) in MOMENTS.iter().zip([&self.state.first_moment, &self.state.second_moment]) {
-            views.push(((*name).to_owned(), TensorView::new(Dtype::F32, vec![values.len()], little_endian(values))?));
-        }
-        Ok(safetensors::serialize(views, Some(HashMap::from([(HEADER.to_owned(), header)])))?)
+        write(&self.losses, &self.state, &self.first, &self.training)
     }
 
     /// Reads a checkpoint.
@@ -129,6 +113,32 @@ impl Checkpoint {
             training: header.training,
         })
     }
+}
+
+/// Writes a checkpoint without copying the models first: at the paper's size they are 350 MB each.
+pub(crate) fn write(
+    losses: &[f64],
+    state: &TrainState,
+    first: &FirstEpoch,
+    training: &str,
+) -> Result<Vec<u8>, DiffusionError> {
+    let header = Header {
+        network: state.parameters.config(),
+        epoch: losses.len(),
+        updates: state.updates,
+        training: training.to_owned(),
+        losses: losses.iter().map(|loss| loss.to_bits()).collect(),
+    };
+    let header = serde_json::to_string(&header).map_err(|error| DiffusionError::Checkpoint(error.to_string()))?;
+    let models = [&state.parameters, &state.ema, &first.parameters, &first.ema];
+    let mut views = Vec::new();
+    for (prefix, model) in PREFIXES.iter().zip(models) {
+        views.extend(model.views(prefix)?);
+    }
+    for (name, values) in MOMENTS.iter().zip([&state.first_moment, &state.second_moment]) {
+        views.push(((*name).to_owned(), TensorView::new(Dtype::F32, vec![values.len()], little_endian(values))?));
+    }
+    Ok(safetensors::serialize(views, Some(HashMap::from([(HEADER.to_owned(), header)])))?)
 }
 
 fn flat(file: &SafeTensors<'_>, name: &str) -> Result<Vec<f32>, DiffusionError> {

@@ -3,7 +3,7 @@
 /// The embedding of width `width` of each step: `[cos, sin]` of `t exp(-ln(10^4) k / half)`, k = 0 .. half - 1, half = width / 2; an odd
 /// width gets one zero at the end.
 ///
-/// Computed in f64 and narrowed once. `out`: [steps, width], row-major. Source: Vaswani et al. 2017, in the order of the released program.
+/// Computed in f64 and narrowed once. `out`: `[steps, width]`, row-major. Source: Vaswani et al. 2017, in the order of the released program.
 ///
 /// ```
 /// let table = oodlab_diffusion::time_embedding::table(&[0, 3], 5);

@@ -68,11 +68,13 @@ fn one_two_and_three_threads_give_the_same_bits() -> Result<(), Box<dyn Error>> 
     }
     let folder = tempfile::tempdir()?;
     let mut reports = Vec::new();
-    for threads in ["1", "2", "3"] {
-        let out = folder.path().join(threads);
+    // Threads of the products, and of candle's elementwise operations.
+    for (threads, elementwise) in [("1", "1"), ("2", "2"), ("3", "3"), ("2", "1")] {
+        let out = folder.path().join(format!("{threads}-{elementwise}"));
         let status = Command::new(std::env::current_exe()?)
             .args(["--exact", "one_two_and_three_threads_give_the_same_bits", "--test-threads=1"])
             .env("RAYON_NUM_THREADS", threads)
+            .env("CANDLE_NUM_THREADS", elementwise)
             .env(WRITE_TO, &out)
             .output()?;
         assert!(status.status.success(), "{threads} threads: {}", String::from_utf8_lossy(&status.stdout));
@@ -81,5 +83,6 @@ fn one_two_and_three_threads_give_the_same_bits() -> Result<(), Box<dyn Error>> 
     assert_eq!(reports[0].lines().count(), 15);
     assert_eq!(reports[0], reports[1], "one against two threads");
     assert_eq!(reports[0], reports[2], "one against three threads");
+    assert_eq!(reports[0], reports[3], "one against two threads in products only");
     Ok(())
 }

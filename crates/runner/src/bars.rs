@@ -56,7 +56,8 @@ impl Progress for Bars {
         bar.set_position(done);
         bar.reset_eta();
         let started = Instant::now();
-        let plain = (!self.terminal && !self.quiet).then(|| Mutex::new(Plain { last: started, done, remark: String::new() }));
+        let plain =
+            (!self.terminal && !self.quiet).then(|| Mutex::new(Plain { last: started, done, remark: String::new() }));
         Box::new(BarTask { bar, plain, label: label.to_owned(), unit, total, resumed: done, started })
     }
 }
@@ -82,7 +83,11 @@ impl BarTask {
         let seconds = self.started.elapsed().as_secs_f64();
         let rate = (plain.done - self.resumed) as f64 / seconds.max(1e-9);
         let left = (self.total.saturating_sub(plain.done)) as f64 / rate.max(1e-9);
-        let left = if plain.done > self.resumed && plain.done < self.total { format!(", {left:.0} s left") } else { String::new() };
+        let left = if plain.done > self.resumed && plain.done < self.total {
+            format!(", {left:.0} s left")
+        } else {
+            String::new()
+        };
         let remark = if plain.remark.is_empty() { String::new() } else { format!(", {}", plain.remark) };
         let (label, unit, total) = (&self.label, self.unit, self.total);
         write_line(&format!("{label}: {}/{total} {unit}, {rate:.1} {unit}/s{left}{remark}", plain.done));

@@ -105,7 +105,12 @@ impl Entry {
 
     fn differences(&self, new: &Entry, exact: bool, found: &mut Vec<String>) {
         if (&self.id_list, &self.ood_list) != (&new.id_list, &new.ood_list) {
-            found.push(format!("{}: other images were read ({:?}, {:?} before)", self.name(), self.id_list, self.ood_list));
+            found.push(format!(
+                "{}: other images were read ({:?}, {:?} before)",
+                self.name(),
+                self.id_list,
+                self.ood_list
+            ));
             return;
         }
         for (metric, before) in &self.metrics {
@@ -116,13 +121,18 @@ impl Entry {
                 _ => None,
             };
             // A mean has no counts of its own: one of its sets may have moved by its images.
-            let steps = images.map_or(if metric.starts_with("fpr95") { 2.0 * IMAGES * POINT_TENTH } else { 0.0 }, |n| IMAGES / n as f64);
+            let steps = images
+                .map_or(if metric.starts_with("fpr95") { 2.0 * IMAGES * POINT_TENTH } else { 0.0 }, |n| {
+                    IMAGES / n as f64
+                });
             let allowed = if exact { 0.0 } else { POINT_TENTH.max(steps) };
             let change = after - before;
             if change.abs() > allowed || change.is_nan() {
                 let (before, after, change, allowed) = (100.0 * before, 100.0 * after, 100.0 * change, 100.0 * allowed);
                 let name = self.name();
-                found.push(format!("{name}: {metric} {before:.4} -> {after:.4} ({change:+.4} points, {allowed:.2} allowed)"));
+                found.push(format!(
+                    "{name}: {metric} {before:.4} -> {after:.4} ({change:+.4} points, {allowed:.2} allowed)"
+                ));
             }
         }
     }
@@ -133,7 +143,14 @@ mod tests {
     use super::*;
 
     fn baseline(auroc: f64, numerics: &str) -> Baseline {
-        let row = Row { score: "mse".into(), ood_set: "svhn".into(), n_id: Some(100), n_ood: Some(100), auroc, ..Row::default() };
+        let row = Row {
+            score: "mse".into(),
+            ood_set: "svhn".into(),
+            n_id: Some(100),
+            n_ood: Some(100),
+            auroc,
+            ..Row::default()
+        };
         let zero = Row { aupr_in: 0.0, aupr_out: 0.0, fpr95_id: 0.0, fpr95_ood: 0.0, ..row };
         Baseline::of(&Table::new(vec![zero]), "x", "experiments/x.yaml", numerics.into())
     }

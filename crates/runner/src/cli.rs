@@ -21,17 +21,38 @@ pub struct Cli {
 #[derive(Debug, Clone, Args)]
 pub struct Global {
     /// Folder of finished work, imported data and weights
-    #[arg(long, global = true, env = "OODLAB_STORE", default_value = ".oodlab", value_name = "DIR", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        env = "OODLAB_STORE",
+        default_value = ".oodlab",
+        value_name = "DIR",
+        hide_env_values = true
+    )]
     pub store: PathBuf,
     /// Folder of tables and figures
-    #[arg(long, global = true, env = "OODLAB_RESULTS", default_value = "results", value_name = "DIR", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        env = "OODLAB_RESULTS",
+        default_value = "results",
+        value_name = "DIR",
+        hide_env_values = true
+    )]
     pub results: PathBuf,
     /// Threads to use; all cores when absent. Results do not depend on it
     #[arg(long, global = true, env = "OODLAB_THREADS", value_name = "N", hide_env_values = true,
           value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
     /// What to log on standard error: error, warn, info, debug, trace, or a list such as info,oodlab_store=debug
-    #[arg(long, global = true, env = "OODLAB_LOG", default_value = "warn", value_name = "FILTER", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        env = "OODLAB_LOG",
+        default_value = "warn",
+        value_name = "FILTER",
+        hide_env_values = true
+    )]
     pub log: String,
     /// Where to compute: cpu or auto
     #[arg(long, global = true, default_value = "auto", value_name = "DEVICE")]
@@ -57,9 +78,11 @@ pub enum Command {
     /// Show the resolved configuration with the origin of each value
     Config(Target),
     /// Compare an experiment with its committed baseline; exit code 1 when a metric moved
-    #[command(after_help = "The baseline is a JSON file named after its experiment: results/baselines/quickstart.json\n\
+    #[command(
+        after_help = "The baseline is a JSON file named after its experiment: results/baselines/quickstart.json\n\
         guards experiments/quickstart.yaml. Metrics must be equal where the recorded numerics (processor, instruction\n\
-        set, caches) are those of this machine, and within 0.1 point (FPR95: or two images) elsewhere.")]
+        set, caches) are those of this machine, and within 0.1 point (FPR95: or two images) elsewhere."
+    )]
     Check {
         /// The baseline, as in results/baselines/quickstart.json
         baseline: PathBuf,
@@ -68,9 +91,11 @@ pub enum Command {
         update: bool,
     },
     /// AUROC, AUPR and FPR95 of a score file of any program (CSV, Parquet, JSON lines)
-    #[command(after_help = "Columns: `score` (higher = more out-of-distribution) and `is_ood` (true/false or 1/0), or others by flags.\n\
+    #[command(
+        after_help = "Columns: `score` (higher = more out-of-distribution) and `is_ood` (true/false or 1/0), or others by flags.\n\
         fpr95_id: share of OOD accepted when at least 95 % of ID is accepted (DLSR, energy).\n\
-        fpr95_ood: share of ID rejected when at least 95 % of OOD is caught (OpenOOD 1.5, pytorch-ood).")]
+        fpr95_ood: share of ID rejected when at least 95 % of OOD is caught (OpenOOD 1.5, pytorch-ood)."
+    )]
     Metrics {
         /// The score file
         file: PathBuf,

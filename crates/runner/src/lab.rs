@@ -46,9 +46,11 @@ impl Lab {
         Ok(Lab { store: artifacts, root: store.to_owned(), results: results.to_owned(), bars, cancel, run_log })
     }
 
-    /// The data sets at hand.
+    /// The data sets at hand. Manifests in a folder `datasets` where the program runs are known too.
     pub fn library(&self) -> Result<Library> {
-        Ok(Library::open(&self.root.join("data"))?)
+        let mut library = Library::open(&self.root.join("data"))?;
+        library.add_folder(Path::new("datasets"))?;
+        Ok(library)
     }
 
     /// The weight files at hand.

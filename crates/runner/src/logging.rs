@@ -82,7 +82,8 @@ impl Drop for Line {
 
 /// Starts logging. `filter` is a level or a list such as `info,oodlab_store=debug`.
 pub fn start(bars: &Bars, filter: &str) -> Result<RunLog> {
-    let parse = |text: &str| EnvFilter::try_new(text).map_err(|error| settings(format!("log filter {text:?}: {error}")));
+    let parse =
+        |text: &str| EnvFilter::try_new(text).map_err(|error| settings(format!("log filter {text:?}: {error}")));
     let bars = bars.clone();
     let person = tracing_subscriber::fmt::layer()
         .without_time()

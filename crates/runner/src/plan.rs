@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use oodlab_base::{Key, KeyBuilder};
 use oodlab_datasets::{Benchmark, ImageSet, Library};
 use oodlab_detectors::{DetectorError, ScoreSpec};
+use oodlab_encoders::weights::Weights;
 use oodlab_encoders::{Encoder, EncoderConfig};
 use oodlab_features::Layer;
 
@@ -123,12 +124,18 @@ impl Planner<'_> {
             let squash = match protocol {
                 Protocol::Native => None,
                 Protocol::Matched => Some(test_images.uniform_size().with_context(|| {
-                    format!("protocol matched: the images of {} have different sizes; use protocols: [native]", test_images.name())
+                    format!(
+                        "protocol matched: the images of {} have different sizes; use protocols: [native]",
+                        test_images.name()
+                    )
                 })?),
             };
             for (group, sets) in &benchmark.groups {
                 for member in sets {
-                    let Some(images) = self.outlier_set(&member.set, member.split(), fewer(limit.ood, member.limit))? else { continue };
+                    let Some(images) = self.outlier_set(&member.set, member.split(), fewer(limit.ood, member.limit))?
+                    else {
+                        continue;
+                    };
                     let encode = Encode::new(&encoder, &images, squash);
                     outliers.push(Outlier { protocol, group: group.clone(), encode });
                 }
@@ -136,7 +143,10 @@ impl Planner<'_> {
         }
         if outliers.is_empty() {
             let hint = self.missing.values().next().cloned().unwrap_or_default();
-            return Err(at("benchmark", &format!("{}: none of its out-of-distribution sets is at hand; {hint}", benchmark.name)));
+            return Err(at(
+                "benchmark",
+                &format!("{}: none of its out-of-distribution sets is at hand; {hint}", benchmark.name),
+            ));
         }
         let contenders = contenders(experiment, train.key(), &layers, seed)?;
         let mut key = KeyBuilder::new("run", REVISION)
@@ -184,11 +194,18 @@ impl Planner<'_> {
         let networks = oodlab_encoders::networks();
         if !networks.iter().any(|network| network.name == config.network) {
             let names = networks.iter().map(|network| network.name.as_str());
-            let hint = nearest(&config.network, names.clone()).map(|near| format!("; did you mean {near:?}?")).unwrap_or_default();
+            let hint = nearest(&config.network, names.clone())
+                .map(|near| format!("; did you mean {near:?}?"))
+                .unwrap_or_default();
             let known = names.collect::<Vec<_>>().join(", ");
             return Err(at("encoder.network", &format!("unknown network {:?}{hint} (known: {known})", config.network)));
         }
-        let weights = self.lab.weights()?.find(config.weights.as_deref().unwrap_or(&config.network))?;
+        let weights = match config.weights.as_deref() {
+            Some("embedded") => Weights::embedded(&config.network).ok_or_else(|| {
+                at("encoder.weights", &format!("the program carries no weights of {}", config.network))
+            })??,
+            named => self.lab.weights()?.find(named.unwrap_or(&config.network))?,
+        };
         let encoder = Arc::new(Encoder::new(config, &weights).context("encoder")?);
         let known = (encoder, weights.source().to_owned());
         self.encoders.insert(identity, known.clone());
@@ -230,7 +247,10 @@ fn chosen_layers(experiment: &Experiment, layers: &[Layer]) -> Result<Vec<usize>
     }
     for (place, &number) in chosen.iter().enumerate() {
         if number == 0 || number > count {
-            return Err(at("features.layers", &format!("layer {number} does not exist; the encoder has layers 1 to {count}")));
+            return Err(at(
+                "features.layers",
+                &format!("layer {number} does not exist; the encoder has layers 1 to {count}"),
+            ));
         }
         if chosen[..place].contains(&number) {
             return Err(at("features.layers", &format!("layer {number} is given twice")));
@@ -255,7 +275,8 @@ fn contenders(experiment: &Experiment, features: Key, layers: &[usize], seed: u6
     let detector = oodlab_detectors::build(&kind, section.into(), &scores).map_err(misplaced)?;
     let mut found = vec![Contender { fit: Fit::new(detector, features, layers, seed)?, control: false }];
     for control in experiment.controls.iter().filter(|control| **control != kind) {
-        let detector = oodlab_detectors::build(control, serde_json::Value::Null, &[]).map_err(|error| at("controls", &error.to_string()))?;
+        let detector = oodlab_detectors::build(control, serde_json::Value::Null, &[])
+            .map_err(|error| at("controls", &error.to_string()))?;
         found.push(Contender { fit: Fit::new(detector, features, layers, seed)?, control: true });
     }
     Ok(found)
@@ -264,10 +285,12 @@ fn contenders(experiment: &Experiment, features: Key, layers: &[usize], seed: u6
 /// Where in the experiment a detector's error stands: it names its section, and an unknown key between backticks.
 fn misplaced(error: DetectorError) -> anyhow::Error {
     match &error {
-        DetectorError::Config { place, message } => match message.strip_prefix("unknown key `").and_then(|rest| rest.split_once('`')) {
-            Some((key, _)) => at(&format!("{place}.{key}"), message),
-            None => at(place, message),
-        },
+        DetectorError::Config { place, message } => {
+            match message.strip_prefix("unknown key `").and_then(|rest| rest.split_once('`')) {
+                Some((key, _)) => at(&format!("{place}.{key}"), message),
+                None => at(place, message),
+            }
+        }
         DetectorError::UnknownKind { .. } => at("detector.kind", &error.to_string()),
         DetectorError::UnknownScore { .. } | DetectorError::ScoreTwice(_) => at("scores", &error.to_string()),
         other => at("detector", &other.to_string()),

@@ -37,7 +37,9 @@ fn threads_and_kills_change_no_byte() {
         sandbox.write("small.yaml", SMALL);
         let mut child = sandbox.command(&arguments("2")).spawn().expect("the program starts");
         let parts = |stage: &str| {
-            let is_part = |path: &std::path::PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("part-"));
+            let is_part = |path: &std::path::PathBuf| {
+                path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("part-"))
+            };
             sandbox.files(&format!("store/artifacts/{stage}")).iter().filter(|path| is_part(path)).count()
         };
         assert!(wait_until(&mut child, || parts(stage) > 0), "{stage} never began");
@@ -63,7 +65,11 @@ fn kept(sandbox: &Sandbox) -> Vec<(std::path::PathBuf, Option<std::time::SystemT
     ["encode", "fit", "score"]
         .iter()
         .flat_map(|stage| sandbox.files(&format!("store/artifacts/{stage}")))
-        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("part-") && !name.to_string_lossy().contains('.')))
+        .filter(|path| {
+            path.file_name().is_some_and(|name| {
+                name.to_string_lossy().starts_with("part-") && !name.to_string_lossy().contains('.')
+            })
+        })
         .map(|path| {
             let modified = std::fs::metadata(&path).and_then(|m| m.modified()).ok();
             (path, modified)

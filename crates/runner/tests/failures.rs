@@ -69,7 +69,10 @@ fn a_store_or_results_folder_that_cannot_be_is_named() {
 fn weights_that_do_not_fit_name_the_first_tensor_and_both_shapes() {
     let sandbox = small();
     let embedded = concat!(env!("CARGO_MANIFEST_DIR"), "/../encoders/weights/efficientnet-lite0.safetensors");
-    let told = sandbox.fails(1, &[&RUN[..], &["encoder.network=efficientnet-lite2", &format!("encoder.weights={embedded}")]].concat());
+    let told = sandbox.fails(
+        1,
+        &[&RUN[..], &["encoder.network=efficientnet-lite2", &format!("encoder.weights={embedded}")]].concat(),
+    );
     one_error(&told);
     assert!(told.contains('[') && told.contains("_conv") | told.contains("_blocks"), "{told}");
 }
@@ -92,7 +95,8 @@ fn a_nan_weight_stops_the_run_before_training() {
 #[test]
 fn two_runs_at_once_share_the_work_and_agree() {
     let sandbox = small();
-    let start = || sandbox.command(&RUN).stderr(std::process::Stdio::null()).stdout(std::process::Stdio::null()).spawn();
+    let start =
+        || sandbox.command(&RUN).stderr(std::process::Stdio::null()).stdout(std::process::Stdio::null()).spawn();
     let (mut a, mut b) = (start().expect("starts"), start().expect("starts"));
     assert!(a.wait().expect("ends").success() && b.wait().expect("ends").success());
     let together = std::fs::read(sandbox.path("results/small/table.csv")).expect("a table");

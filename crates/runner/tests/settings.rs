@@ -20,7 +20,10 @@ fn an_unknown_key_is_named_with_its_line_and_the_nearest_known_key() {
     let errors = refused(&SMALL.replace("limit:", "limits:"), &[]);
     assert!(errors.contains("x.yaml:4") && errors.contains("\"limits\"") && errors.contains("\"limit\""), "{errors}");
     let errors = refused(&SMALL.replace("epochs:", "epoch:"), &[]);
-    assert!(errors.contains("x.yaml:8") && errors.contains("detector.train.epoch") && errors.contains("epochs"), "{errors}");
+    assert!(
+        errors.contains("x.yaml:8") && errors.contains("detector.train.epoch") && errors.contains("epochs"),
+        "{errors}"
+    );
     let errors = refused(&SMALL.replace("network: efficientnet-lite0", "netwrok: efficientnet-lite0"), &[]);
     assert!(errors.contains("x.yaml:3") && errors.contains("netwrok") && errors.contains("network"), "{errors}");
 }
@@ -84,8 +87,14 @@ fn the_environment_and_the_command_line_override_the_file() {
         .expect("the program starts");
     let text = String::from_utf8(output.stdout).expect("UTF-8");
     let line = |key: &str| text.lines().find(|line| line.starts_with(key)).map(str::to_owned).unwrap_or_default();
-    assert!(line("detector.network.width:").contains("32") && line("detector.network.width:").contains("command line"), "{text}");
-    assert!(line("detector.sample.start:").contains('7') && line("detector.sample.start:").contains("environment"), "{text}");
+    assert!(
+        line("detector.network.width:").contains("32") && line("detector.network.width:").contains("command line"),
+        "{text}"
+    );
+    assert!(
+        line("detector.sample.start:").contains('7') && line("detector.sample.start:").contains("environment"),
+        "{text}"
+    );
     assert!(line("detector.train.epochs:").contains("x.yaml"), "{text}");
     assert!(line("seeds:").contains("default"), "{text}");
 }
@@ -93,7 +102,10 @@ fn the_environment_and_the_command_line_override_the_file() {
 #[test]
 fn a_sweep_shares_what_its_cells_have_in_common() {
     let sandbox = Sandbox::new();
-    sandbox.write("x.yaml", &format!("{SMALL}sweep:\n  grid: {{detector.sample.start: [1, 3], features.layers: [[1, 2], [5]]}}\n"));
+    sandbox.write(
+        "x.yaml",
+        &format!("{SMALL}sweep:\n  grid: {{detector.sample.start: [1, 3], features.layers: [[1, 2], [5]]}}\n"),
+    );
     let plan = sandbox.ok(&["plan", "x.yaml", "--store", "store", "--json"]);
     let plan: serde_json::Value = serde_json::from_str(&plan).expect("JSON");
     assert_eq!((plan["cells"].as_u64(), plan["runs"].as_u64()), (Some(4), Some(4)));

@@ -5,11 +5,11 @@ use crate::{DiffusionError, LfdnConfig};
 /// A batch of training samples.
 #[derive(Debug, Clone, Copy)]
 pub struct Batch<'a> {
-    /// Noised samples, [rows, dim].
+    /// Noised samples, `[rows, dim]`.
     pub x: &'a [f32],
-    /// Their steps, [rows], 0-based.
+    /// Their steps, `[rows]`, 0-based.
     pub t: &'a [u32],
-    /// The clean samples, [rows, dim].
+    /// The clean samples, `[rows, dim]`.
     pub target: &'a [f32],
 }
 

@@ -19,7 +19,7 @@ pub trait LfdnEngine: Send {
     /// The network's prediction of the clean samples.
     ///
     /// # Shapes
-    /// `x`, `out`: [rows, dim] f32, row-major; `t`: [rows], 0-based steps.
+    /// `x`, `out`: `[rows, dim]` f32, row-major; `t`: `[rows]`, 0-based steps.
     ///
     /// # Errors
     /// When the lengths do not agree.

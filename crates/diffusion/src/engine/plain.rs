@@ -117,7 +117,7 @@ impl<'a> Taken<'a> {
         self.0.next().ok_or_else(|| candle_core::Error::Msg("too few parameters".into()))
     }
 
-    /// `x W^T + b`; x: [rows, in].
+    /// `x W^T + b`; x: `[rows, in]`.
     fn linear(&mut self, x: &Tensor) -> candle_core::Result<Tensor> {
         let (weight, bias) = (self.next()?.t()?, self.next()?);
         x.matmul(&weight)?.broadcast_add(bias)
@@ -132,7 +132,7 @@ impl<'a> Taken<'a> {
     }
 }
 
-/// The network. `parameters` in the order of the layout; `x`: [rows, dim]; `t`: [rows].
+/// The network. `parameters` in the order of the layout; `x`: `[rows, dim]`; `t`: `[rows]`.
 fn forward(parameters: &[Tensor], width: usize, x: Tensor, t: &[u32]) -> candle_core::Result<Tensor> {
     let (steps, row_of_step) = distinct(t);
     let mut p = Taken(parameters.iter());

@@ -8,7 +8,7 @@ use crate::{DiffusionError, LfdnEngine, Parameters};
 
 /// Where the noise of a reconstruction comes from.
 pub trait Noise {
-    /// Fills `out` ([rows, dim]) with the noise of step `k` (0: the forward noise; 1, 2, ..: after each DDIM step) for the rows that begin
+    /// Fills `out` (`[rows, dim]`) with the noise of step `k` (0: the forward noise; 1, 2, ..: after each DDIM step) for the rows that begin
     /// with row `first` of this call.
     fn fill(&self, k: usize, first: usize, dim: usize, out: &mut [f32]);
 }
@@ -36,7 +36,7 @@ impl Noise for StreamNoise {
 }
 
 impl Sampler {
-    /// Reconstructs every row of `z` with each of the models, under the same noise; returns one [rows, dim] buffer a model.
+    /// Reconstructs every row of `z` with each of the models, under the same noise; returns one `[rows, dim]` buffer a model.
     ///
     /// Rows are taken in batches of `batch_size`, the last one padded with zeros, so that products always have the same shape.
     ///

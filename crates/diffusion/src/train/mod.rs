@@ -10,7 +10,7 @@ use crate::optimiser::{AdamW, TrainState};
 use crate::parameters::little_endian;
 use crate::{
     Batch, Checkpoint, Checkpoints, DiffusionError, FirstEpoch, LfdnConfig, LfdnEngine, Parameters, Schedule,
-    TrainConfig,
+    TrainConfig, checkpoint,
 };
 
 /// What training reports to and asks.
@@ -47,7 +47,7 @@ pub struct Training<'a> {
     pub config: &'a TrainConfig,
     /// The noise schedule.
     pub schedule: &'a Schedule,
-    /// The samples, [rows, dim], z-scored.
+    /// The samples, `[rows, dim]`, z-scored.
     pub z: &'a [f32],
     /// Seed of initialisation, order, steps and noise.
     pub seed: Seed,
@@ -196,14 +196,7 @@ struct Underway {
 impl Underway {
     fn save(&self, training: &str, keeper: &mut dyn Checkpoints) -> Result<(), DiffusionError> {
         let Some(first) = &self.first else { return Ok(()) };
-        let checkpoint = Checkpoint {
-            epoch: self.losses.len(),
-            losses: self.losses.clone(),
-            state: self.state.clone(),
-            first: first.clone(),
-            training: training.to_owned(),
-        };
-        let bytes = checkpoint.to_bytes()?;
+        let bytes = checkpoint::write(&self.losses, &self.state, first, training)?;
         keeper.save(self.losses.len(), &bytes).map_err(|source| DiffusionError::Keeper { action: "saved", source })
     }
 }

@@ -11,7 +11,7 @@
 //! All of it is linear in x, x0 and the noise, so a step is `x' = state x + prediction x0 + noise n` with three numbers computed in f64
 //! and narrowed once ([`Coefficients::new`]); the cancellations happen in f64.
 //!
-//! * Shapes: `x` (in place), `x0`, `noise` [n] f32.
+//! * Shapes: `x` (in place), `x0`, `noise` `[n]` f32.
 //! * Source: Song et al. 2021 (DDIM), equation 12; the released DLSR program uses `ar` one index ahead of `ac`, the paper `ar = ac`.
 
 mod cpu;

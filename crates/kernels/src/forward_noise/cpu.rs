@@ -16,7 +16,7 @@ pub struct Coefficients {
 /// Writes `signal z + noise_coefficient noise` for every row.
 ///
 /// # Shapes
-/// `z`, `noise`, `out`: [rows, width], row-major; `coefficients`: [rows].
+/// `z`, `noise`, `out`: `[rows, width]`, row-major; `coefficients`: `[rows]`.
 ///
 /// # Errors
 /// When the lengths do not agree, or are no multiple of the number of rows.

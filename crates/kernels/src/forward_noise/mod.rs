@@ -1,6 +1,6 @@
 //! Forward noise q(z_t | z_0): `out = sqrt(alpha_bar[t]) z + sqrt(1 - alpha_bar[t]) noise`, with a step t of its own for every row.
 //!
-//! * Shapes: `z`, `noise`, `out` [rows, width] f32; `rows` pairs of coefficients, computed in f64 and narrowed once.
+//! * Shapes: `z`, `noise`, `out` `[rows, width]` f32; `rows` pairs of coefficients, computed in f64 and narrowed once.
 //! * Source: Ho et al. 2020, equation 4; DLSR (arXiv 2411.10701), section 3.
 
 mod cpu;

@@ -1,6 +1,6 @@
 //! Standard normal draws: `out[i] = stream.normal(first + i)`.
 //!
-//! * Shapes: `out` [n] f32; `first` any position of the stream, so that a part of a sequence can be drawn alone.
+//! * Shapes: `out` `[n]` f32; `first` any position of the stream, so that a part of a sequence can be drawn alone.
 //! * Source: Philox4x32-10 and Box–Muller in f64, narrowed once ([`oodlab_base::seed::normals_from_block`]).
 //! * The result does not depend on the number of threads nor on how the positions are cut into calls.
 

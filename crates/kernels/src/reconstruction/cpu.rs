@@ -12,7 +12,7 @@ pub const COSINE_FLOOR: f64 = 1e-8;
 /// The sum of squared differences of every row. Divide by the width for the mean.
 ///
 /// # Shapes
-/// `sample`, `reconstruction`: [rows, width], row-major; `out`: [rows].
+/// `sample`, `reconstruction`: `[rows, width]`, row-major; `out`: `[rows]`.
 ///
 /// # Errors
 /// When the lengths do not agree.
@@ -42,7 +42,7 @@ pub fn squared_errors(sample: &[f32], reconstruction: &[f32], out: &mut [f64]) -
 /// The cosine between sample and reconstruction over every layer's span.
 ///
 /// # Shapes
-/// `sample`, `reconstruction`: [rows, width], row-major; `layers`: spans within `0 .. width`; `out`: [rows, layers].
+/// `sample`, `reconstruction`: `[rows, width]`, row-major; `layers`: spans within `0 .. width`; `out`: `[rows, layers]`.
 ///
 /// # Errors
 /// When the lengths do not agree, or a layer ends past the width.

@@ -1,6 +1,6 @@
 //! How far a reconstruction is from its sample: the squared error of a row, and the cosine of every layer.
 //!
-//! * Shapes: `sample`, `reconstruction` [rows, width] f32; squared error [rows] f64; cosines [rows, layers] f64.
+//! * Shapes: `sample`, `reconstruction` `[rows, width]` f32; squared error `[rows]` f64; cosines `[rows, layers]` f64.
 //! * Sums are f64, in order of the channels; a row is one task. `cosine = a.b / max(|a| |b|, 1e-8)`.
 //! * Source: DLSR (arXiv 2411.10701), equations of MSE and MFsim (section 3.3); MFsim is minus the mean of the cosines.
 

@@ -1,6 +1,6 @@
 //! Uniform draws in [0, 1): `out[i] = stream.uniform(first + i)`.
 //!
-//! * Shapes: `out` [n] f32; `first` any position of the stream.
+//! * Shapes: `out` `[n]` f32; `first` any position of the stream.
 //! * Source: Philox4x32-10, the upper 24 bits of a word ([`oodlab_base::seed::uniform_from_word`]), equal to the bit on every device.
 
 mod cpu;

@@ -42,7 +42,7 @@ pub enum ZscoreError {
 /// Writes the z-scores of `raw` into `out`.
 ///
 /// # Shapes
-/// `raw`, `out`: [rows, width], row-major; `layers`: consecutive spans that cover `0 .. width`.
+/// `raw`, `out`: `[rows, width]`, row-major; `layers`: consecutive spans that cover `0 .. width`.
 ///
 /// # Errors
 /// When lengths do not agree, the layers do not cover a row, or a layer has fewer than two channels.

@@ -39,7 +39,9 @@ pub fn run(lab: &Lab, path: &Path, update: bool, json: bool) -> Result<()> {
     }
     let exact = before.as_ref().is_some_and(|before| before.numerics == now.numerics);
     if json {
-        print_json(&serde_json::json!({ "baseline": path, "updated": update, "exact": exact, "rows": now.rows.len(), "moved": moved }))?;
+        print_json(
+            &serde_json::json!({ "baseline": path, "updated": update, "exact": exact, "rows": now.rows.len(), "moved": moved }),
+        )?;
     } else {
         let lines: String = moved.iter().map(|line| format!("{line}\n")).collect();
         let how = if exact { "to the bit: same numerics" } else { "within tolerance: other numerics" };

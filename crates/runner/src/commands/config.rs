@@ -17,6 +17,7 @@ pub fn run(target: &Target, json: bool) -> Result<()> {
     }
     let lines: Vec<String> = settings.iter().map(|s| format!("{}: {}", s.key, s.value)).collect();
     let width = lines.iter().map(String::len).max().unwrap_or(0).min(72);
-    let text: String = lines.iter().zip(&settings).map(|(line, s)| format!("{line:width$}  # {}\n", s.origin)).collect();
+    let text: String =
+        lines.iter().zip(&settings).map(|(line, s)| format!("{line:width$}  # {}\n", s.origin)).collect();
     print(&text)
 }

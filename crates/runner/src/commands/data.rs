@@ -22,7 +22,9 @@ pub fn run(lab: &Lab, command: &DataCommand, json: bool) -> Result<()> {
             }
         }
         DataCommand::Verify { names } => verify(lab, names, json),
-        DataCommand::Show { name, split, count, output } => show(lab, name, split.as_deref(), *count, output.clone(), json),
+        DataCommand::Show { name, split, count, output } => {
+            show(lab, name, split.as_deref(), *count, output.clone(), json)
+        }
     }
 }
 
@@ -32,7 +34,8 @@ fn counts(status: &Status) -> String {
         Some(expected) if expected != count.found => format!("{split} {} of {expected}", count.found),
         _ => format!("{split} {}", count.found),
     };
-    let unreadable = if status.unreadable > 0 { format!(", {} unreadable left out", status.unreadable) } else { String::new() };
+    let unreadable =
+        if status.unreadable > 0 { format!(", {} unreadable left out", status.unreadable) } else { String::new() };
     format!("{}{unreadable}", status.splits.iter().map(one).collect::<Vec<_>>().join(", "))
 }
 
@@ -52,8 +55,12 @@ fn list(lab: &Lab, json: bool) -> Result<()> {
 
 fn describe(report: &ImportReport) -> String {
     let ImportReport { name, added, kept, bytes, unreadable, notes, status } = report;
-    let mut text =
-        format!("{name}: {}; {} ({added} files added, {:.1} MB; {kept} were there)\n", status.state, counts(status), *bytes as f64 / 1e6);
+    let mut text = format!(
+        "{name}: {}; {} ({added} files added, {:.1} MB; {kept} were there)\n",
+        status.state,
+        counts(status),
+        *bytes as f64 / 1e6
+    );
     for (path, reason) in unreadable {
         text.push_str(&format!("  left out: {path}: {reason}\n"));
     }
@@ -109,7 +116,13 @@ fn verify(lab: &Lab, names: &[String], json: bool) -> Result<()> {
         let mut text = String::new();
         for report in &reports {
             let verdict = if report.problems.is_empty() { "good" } else { "bad" };
-            text.push_str(&format!("{}: {verdict}, {} files, {} images read; {}\n", report.name, report.files, report.images, counts(&report.status)));
+            text.push_str(&format!(
+                "{}: {verdict}, {} files, {} images read; {}\n",
+                report.name,
+                report.files,
+                report.images,
+                counts(&report.status)
+            ));
             for problem in &report.problems {
                 text.push_str(&format!("  {problem}\n"));
             }

@@ -96,12 +96,21 @@ impl Worker<'_> {
         Ok(features)
     }
 
-    fn contend(&mut self, run: &Run, contender: &Contender, seconds: &mut BTreeMap<String, f64>) -> Result<ScoredContender> {
+    fn contend(
+        &mut self,
+        run: &Run,
+        contender: &Contender,
+        seconds: &mut BTreeMap<String, f64>,
+    ) -> Result<ScoredContender> {
         let kind = contender.fit.detector().kind();
         let started = Instant::now();
         let train = self.encoded(&run.train)?;
-        let fitted: Arc<dyn FittedDetector> =
-            Arc::from(contender.fit.run(self.lab, || Ok(Arc::new(train.select(&run.layers)?))).with_context(|| format!("fit {kind}"))?);
+        let fitted: Arc<dyn FittedDetector> = Arc::from(
+            contender
+                .fit
+                .run(self.lab, || Ok(Arc::new(train.select(&run.layers)?)))
+                .with_context(|| format!("fit {kind}"))?,
+        );
         seconds.insert(format!("fit {kind}"), started.elapsed().as_secs_f64());
         let started = Instant::now();
         let id = self.score(run, contender, &fitted, &run.id_test)?;
@@ -113,7 +122,13 @@ impl Worker<'_> {
         Ok(ScoredContender { detector: kind.to_owned(), curves: fitted.curves(), id, outliers })
     }
 
-    fn score(&mut self, run: &Run, contender: &Contender, fitted: &Arc<dyn FittedDetector>, encode: &Encode) -> Result<Scores> {
+    fn score(
+        &mut self,
+        run: &Run,
+        contender: &Contender,
+        fitted: &Arc<dyn FittedDetector>,
+        encode: &Encode,
+    ) -> Result<Scores> {
         let features = self.encoded(encode)?;
         let stage = score_stage(run, contender, encode)?;
         let label = stage.label().to_owned();

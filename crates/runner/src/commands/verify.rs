@@ -43,7 +43,11 @@ pub fn run(lab: &Lab, folder: Option<&Path>, strict: bool, json: bool) -> Result
     let count = |status: &str| lines.iter().filter(|line| line.status == status).count();
     let (failed, skipped) = (count("fail"), count("skipped"));
     anyhow::ensure!(failed == 0, "{failed} of {} golden files failed", lines.len());
-    anyhow::ensure!(!strict || skipped == 0, "{skipped} of {} golden files were skipped, and --strict was given", lines.len());
+    anyhow::ensure!(
+        !strict || skipped == 0,
+        "{skipped} of {} golden files were skipped, and --strict was given",
+        lines.len()
+    );
     Ok(())
 }
 
@@ -64,14 +68,19 @@ fn check(name: &str, bytes: &[u8], find: &dyn Fn(&str) -> Option<Weights>) -> Re
 
 fn files(folder: Option<&Path>) -> Result<Vec<(String, Vec<u8>)>> {
     let Some(folder) = folder else {
-        let built_in = [oodlab_datasets::golden::embedded(), oodlab_diffusion::golden::embedded(), oodlab_encoders::golden::embedded()];
+        let built_in = [
+            oodlab_datasets::golden::embedded(),
+            oodlab_diffusion::golden::embedded(),
+            oodlab_encoders::golden::embedded(),
+        ];
         return Ok(built_in.into_iter().flatten().map(|(name, bytes)| (name.to_owned(), bytes.to_vec())).collect());
     };
     let mut found = Vec::new();
     for entry in fs_err::read_dir(folder).map_err(|error| settings(format!("--golden: {error}")))? {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == "safetensors") {
-            let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).context("a file without a name")?;
+            let name =
+                path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).context("a file without a name")?;
             found.push((name, fs_err::read(&path)?));
         }
     }

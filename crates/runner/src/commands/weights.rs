@@ -17,7 +17,9 @@ pub fn run(lab: &Lab, command: &WeightsCommand, json: bool) -> Result<()> {
         WeightsCommand::List => list(lab, json),
         WeightsCommand::Import { file: Some(file), .. } => import(lab, file, json),
         WeightsCommand::Import { file: None, from: Some(folder), .. } => import_all(lab, folder, json),
-        WeightsCommand::Import { file: None, from: None, .. } => Err(settings("weights import: give a file, or --all --from DIR")),
+        WeightsCommand::Import { file: None, from: None, .. } => {
+            Err(settings("weights import: give a file, or --all --from DIR"))
+        }
         WeightsCommand::Convert { input, output, network, fold, half, trunk } => {
             let options = ConvertOptions { fold: *fold, half: *half, trunk_only: *trunk };
             converted(input, output, network.as_deref(), options, json)
@@ -86,7 +88,11 @@ fn import_all(lab: &Lab, folder: &Path, json: bool) -> Result<()> {
 
 fn report(found: &ImportReport, json: bool) -> Result<()> {
     if json {
-        let imported: Vec<_> = found.imported.iter().map(|i| serde_json::json!({ "name": i.name, "from": i.from, "to": i.to, "copied": i.copied })).collect();
+        let imported: Vec<_> = found
+            .imported
+            .iter()
+            .map(|i| serde_json::json!({ "name": i.name, "from": i.from, "to": i.to, "copied": i.copied }))
+            .collect();
         let failed: Vec<String> = found.failed.iter().map(ToString::to_string).collect();
         return print_json(&serde_json::json!({ "imported": imported, "unknown": found.unknown, "failed": failed }));
     }
@@ -117,7 +123,11 @@ fn converted(input: &Path, output: &Path, network: Option<&str>, options: Conver
             "elements": done.elements, "size_bytes": done.size_bytes, "sha256": done.sha256 }));
     }
     let (tensors, elements, bytes) = (done.tensors, done.elements, done.size_bytes);
-    print(&format!("{}: {network}, {tensors} tensors, {elements} elements, {bytes} bytes, SHA-256 {}\n", output.display(), done.sha256))
+    print(&format!(
+        "{}: {network}, {tensors} tensors, {elements} elements, {bytes} bytes, SHA-256 {}\n",
+        output.display(),
+        done.sha256
+    ))
 }
 
 /// The network of a known file, by its name.
@@ -125,6 +135,8 @@ fn network_of(input: &Path) -> Result<String> {
     let file = input.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let known = manifests()?.into_iter().find(|m| m.files.iter().any(|f| f.file == file) || m.aliases.contains(&file));
     known.map(|manifest| manifest.network).ok_or_else(|| {
-        settings(format!("{file} is not a known weight file: name its network with --network, as in --network efficientnet-b4"))
+        settings(format!(
+            "{file} is not a known weight file: name its network with --network, as in --network efficientnet-b4"
+        ))
     })
 }

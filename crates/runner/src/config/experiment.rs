@@ -181,21 +181,23 @@ pub fn unknown_key<'a>(field: &str, known: impl Iterator<Item = &'a str> + Clone
 
 /// A settings error with its place: `file:line: key: message`.
 pub fn at_place(layers: &[Layer], origin: Option<&str>, path: &[&str], message: &str) -> anyhow::Error {
+    // Positions within a list are not keys: the list itself is looked for.
+    let keys: Vec<&str> = path.iter().copied().take_while(|part| part.parse::<usize>().is_err()).collect();
     // An unknown key has no value of its own to remember its origin: look for it, the latest layer first.
     let holds = |layer: &&Layer| {
         let mut dict = Some(&layer.values);
-        for part in path {
+        for part in &keys {
             let Some(value) = dict.and_then(|d| d.get(*part)) else { return false };
             dict = value.as_dict();
         }
-        !path.is_empty()
+        !keys.is_empty()
     };
     let named = origin.and_then(|origin| layers.iter().rev().find(|layer| layer.origin == origin));
     let file = layers.iter().rev().find(|layer| layer.text.is_some());
     let layer = layers.iter().rev().find(holds).or(named).or(file);
     let place = match layer {
         Some(Layer { origin, text: Some(text), .. }) => {
-            line_of(text, path).map_or_else(|| origin.clone(), |line| format!("{origin}:{line}"))
+            line_of(text, &keys).map_or_else(|| origin.clone(), |line| format!("{origin}:{line}"))
         }
         Some(layer) => layer.origin.clone(),
         None => layers.first().map(|layer| layer.origin.clone()).unwrap_or_default(),

@@ -73,7 +73,8 @@ pub fn merge(layers: &[Layer]) -> Figment {
     let mut kept: Vec<Layer> = Vec::new();
     for layer in layers {
         for (section, value) in &layer.values {
-            let kind = |value: &Value| value.as_dict().and_then(|d| d.get("kind")).and_then(|k| k.as_str().map(str::to_owned));
+            let kind =
+                |value: &Value| value.as_dict().and_then(|d| d.get("kind")).and_then(|k| k.as_str().map(str::to_owned));
             let Some(new) = kind(value) else { continue };
             let old = kept.iter().rev().find_map(|earlier| earlier.values.get(section).and_then(kind));
             if old.is_some_and(|old| old != new) {
@@ -147,9 +148,11 @@ mod tests {
 
     #[test]
     fn a_changed_kind_drops_the_settings_of_the_old_one() {
-        let merged = merge(&[layer("file", "detector: {kind: dlsr, blocks: 4}"), layer("line", "detector: {kind: knn}")]);
+        let merged =
+            merge(&[layer("file", "detector: {kind: dlsr, blocks: 4}"), layer("line", "detector: {kind: knn}")]);
         assert!(!merged.contains("detector.blocks"));
-        let same = merge(&[layer("file", "detector: {kind: dlsr, blocks: 4}"), layer("line", "detector: {kind: dlsr}")]);
+        let same =
+            merge(&[layer("file", "detector: {kind: dlsr, blocks: 4}"), layer("line", "detector: {kind: dlsr}")]);
         assert!(same.contains("detector.blocks"));
     }
 

@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-pub use experiment::{Experiment, Protocol};
 use crate::failure::Misplaced;
+pub use experiment::{Experiment, Protocol};
 use layers::Layer;
 pub use sweep::Cell;
 

@@ -8,7 +8,7 @@ pub fn line_of(text: &str, path: &[&str]) -> Option<usize> {
     let mut found = None;
     let mut from = 0;
     for part in path {
-        let at = (from..lines.len()).find(|&at| holds_key(lines[at], part))?;
+        let Some(at) = (from..lines.len()).find(|&at| holds_key(lines[at], part)) else { break };
         found = Some(at + 1);
         from = at;
     }
@@ -62,10 +62,12 @@ mod tests {
 
     #[test]
     fn keys_are_found_behind_their_parents() {
-        let text = "# sample: no\nfeatures: {layers: [1]}\ndetector:\n  sample: {start: 3, strat: 4}\n  \"kind\": dlsr\n";
+        let text =
+            "# sample: no\nfeatures: {layers: [1]}\ndetector:\n  sample: {start: 3, strat: 4}\n  \"kind\": dlsr\n";
         assert_eq!(line_of(text, &["detector", "sample", "strat"]), Some(4));
         assert_eq!(line_of(text, &["detector", "kind"]), Some(5));
         assert_eq!(line_of(text, &["features", "layers"]), Some(2));
+        assert_eq!(line_of(text, &["detector", "absent"]), Some(3));
         assert_eq!(line_of(text, &["absent"]), None);
     }
 

@@ -9,7 +9,8 @@ use crate::failure::settings;
 
 /// Reads a YAML file whose top level is a mapping. Returns its text too, so that errors can name lines.
 pub fn read_file(path: &Path) -> Result<(String, Dict)> {
-    let text = fs_err::read_to_string(path).map_err(|error| settings(format!("cannot read the experiment file: {error}")))?;
+    let text =
+        fs_err::read_to_string(path).map_err(|error| settings(format!("cannot read the experiment file: {error}")))?;
     let dict = parse(&text).with_context(|| format!("in {}", path.display()))?;
     Ok((text, dict))
 }

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use oodlab_evaluation::figures::{
-    Figure, HistogramPanel, LineChart, LinePoint, LineSeries, RocPanel, RocSeries, histogram_figure, line_figure, loss_figure,
-    roc_figure,
+    Figure, HistogramPanel, LineChart, LinePoint, LineSeries, RocPanel, RocSeries, histogram_figure, line_figure,
+    loss_figure, roc_figure,
 };
 use oodlab_evaluation::{Counts, Row, Table};
 
@@ -22,7 +22,11 @@ const PNG_SCALE: f32 = 2.0;
 pub fn write(folder: &Path, table: &Table, scored: &[ScoredRun]) -> Result<()> {
     if scored.len() <= RUNS_DRAWN {
         for run in scored {
-            let suffix = if scored.len() == 1 { String::new() } else { format!("-{}", run.rows.first().map_or("", |row| &row.run)) };
+            let suffix = if scored.len() == 1 {
+                String::new()
+            } else {
+                format!("-{}", run.rows.first().map_or("", |row| &row.run))
+            };
             run_figures(folder, run, &suffix)?;
         }
     } else {
@@ -59,14 +63,23 @@ fn run_figures(folder: &Path, run: &ScoredRun, suffix: &str) -> Result<()> {
                     panels.push(HistogramPanel { title: set.clone(), id: id.to_vec(), ood: ood.to_vec() });
                 }
                 let title = format!("{name}, {} against each set, protocol {protocol}", run.id_set);
-                save(folder, &format!("histogram-{name}-{protocol}{suffix}"), &histogram_figure(&title, name, &panels)?)?;
+                save(
+                    folder,
+                    &format!("histogram-{name}-{protocol}{suffix}"),
+                    &histogram_figure(&title, name, &panels)?,
+                )?;
             }
         }
     }
     let curves: Vec<(String, Vec<(f64, f64)>)> = run
         .contenders
         .iter()
-        .flat_map(|contender| contender.curves.iter().map(|curve| (format!("{} {}", contender.detector, curve.name), curve.points.clone())))
+        .flat_map(|contender| {
+            contender
+                .curves
+                .iter()
+                .map(|curve| (format!("{} {}", contender.detector, curve.name), curve.points.clone()))
+        })
         .collect();
     if !curves.is_empty() {
         save(folder, &format!("loss{suffix}"), &loss_figure("Training loss", &curves)?)?;
@@ -98,7 +111,15 @@ fn sweep_figures(folder: &Path, table: &Table, key: &str) -> Result<()> {
             let (x_names, series) = chart;
             let title = format!("{group} sets (mean of {sets}), protocol {protocol}");
             let note = "band: standard deviation over seeds".to_owned();
-            let chart = LineChart { title, x_label: key.to_owned(), y_label: label.to_owned(), series, x_names, y_limits: None, note };
+            let chart = LineChart {
+                title,
+                x_label: key.to_owned(),
+                y_label: label.to_owned(),
+                series,
+                x_names,
+                y_limits: None,
+                note,
+            };
             save(folder, &format!("sweep-{metric}-{group}-{protocol}"), &line_figure(&chart)?)?;
         }
     }
@@ -128,8 +149,11 @@ fn sweep_chart(rows: &[&Row], key: &str, value: fn(&Row) -> f64) -> (Vec<String>
                 .iter()
                 .enumerate()
                 .filter_map(|(at, name)| {
-                    let over_seeds: Vec<f64> =
-                        rows.iter().filter(|row| row.score == score && text(row) == *name).map(|row| 100.0 * value(row)).collect();
+                    let over_seeds: Vec<f64> = rows
+                        .iter()
+                        .filter(|row| row.score == score && text(row) == *name)
+                        .map(|row| 100.0 * value(row))
+                        .collect();
                     let x = if numeric { name.parse().ok()? } else { at as f64 };
                     point(x, &over_seeds)
                 })

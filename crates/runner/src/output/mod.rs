@@ -81,7 +81,8 @@ impl ScoredRun {
                 }
             }
         }
-        let sets = run.outliers.iter().map(|o| (o.protocol.name().to_owned(), o.encode.images().name().to_owned())).collect();
+        let sets =
+            run.outliers.iter().map(|o| (o.protocol.name().to_owned(), o.encode.images().name().to_owned())).collect();
         let id_set = run.id_test.images().name().to_owned();
         Ok(ScoredRun { rows, contenders, cell: run.cell.name.clone(), seed: run.seed, id_set, sets, seconds, warnings })
     }
@@ -95,7 +96,18 @@ impl ScoredRun {
             for ((protocol, set), scores, is_ood) in sets {
                 for (name, column) in scores.names.iter().zip(&scores.columns) {
                     for (index, (id, value)) in scores.ids.iter().zip(column).enumerate() {
-                        records.push(&self.cell, self.seed, &contender.detector, name, protocol, set, is_ood, index as u32, id, *value);
+                        records.push(
+                            &self.cell,
+                            self.seed,
+                            &contender.detector,
+                            name,
+                            protocol,
+                            set,
+                            is_ood,
+                            index as u32,
+                            id,
+                            *value,
+                        );
                     }
                 }
             }
@@ -104,7 +116,8 @@ impl ScoredRun {
 }
 
 fn metrics(id: &Scores, ood: &Scores, name: &str) -> Result<Metrics> {
-    let column = |scores: &'_ Scores| scores.column(name).map(<[f64]>::to_vec).with_context(|| format!("no score {name:?}"));
+    let column =
+        |scores: &'_ Scores| scores.column(name).map(<[f64]>::to_vec).with_context(|| format!("no score {name:?}"));
     Ok(evaluate(&column(id)?, &column(ood)?, FprRule::FirstAtLeast)?)
 }
 
@@ -182,14 +195,24 @@ pub fn write(
     let mut markdown = table.to_markdown();
     if !plan.missing.is_empty() {
         let missing: Vec<String> = plan.missing.iter().map(|(set, how)| format!("* {set}: {how}\n")).collect();
-        markdown.push_str(&format!("\nSets of the benchmark that were not at hand, and are in no mean:\n\n{}", missing.concat()));
+        markdown.push_str(&format!(
+            "\nSets of the benchmark that were not at hand, and are in no mean:\n\n{}",
+            missing.concat()
+        ));
     }
     write_atomic(&folder.join("table.csv"), &table.to_csv()?)?;
     write_atomic(&folder.join("table.md"), markdown.as_bytes())?;
     write_atomic(&folder.join("scores.parquet"), &write_scores_parquet(&records)?)?;
     lab.cancel.check()?;
     figures::write(&folder.join("figures"), &table, scored)?;
-    Ok(Outcome { name: plan.name.clone(), table, folder, missing: plan.missing.clone(), failures, runs: plan.runs.len() })
+    Ok(Outcome {
+        name: plan.name.clone(),
+        table,
+        folder,
+        missing: plan.missing.clone(),
+        failures,
+        runs: plan.runs.len(),
+    })
 }
 
 /// Writes a file whole or not at all: a reader never sees half of it, and a full disk leaves nothing behind.

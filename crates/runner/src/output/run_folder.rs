@@ -25,6 +25,7 @@ struct Provenance<'a> {
     seed: u64,
     numerics: String,
     threads: usize,
+    image_decoders: &'static str,
     encoder: EncoderRecord<'a>,
     sets: Vec<SetRecord>,
     detectors: Vec<DetectorRecord<'a>>,
@@ -97,6 +98,7 @@ pub fn finish_run(folder: &Path, source: &Source, run: &Run, done: &ScoredRun) -
         seed: run.seed,
         numerics: numerics::describe(),
         threads: rayon::current_num_threads(),
+        image_decoders: oodlab_datasets::decode::picture::DECODERS,
         encoder: EncoderRecord {
             config: &run.experiment.encoder,
             key: run.encoder.key().hex(),
@@ -111,9 +113,16 @@ pub fn finish_run(folder: &Path, source: &Source, run: &Run, done: &ScoredRun) -
     for (stage, seconds) in &done.seconds {
         tracing::info!(stage, seconds, "finished");
     }
-    write_atomic(&folder.join("provenance.json"), format!("{}\n", serde_json::to_string_pretty(&provenance)?).as_bytes())
+    write_atomic(
+        &folder.join("provenance.json"),
+        format!("{}\n", serde_json::to_string_pretty(&provenance)?).as_bytes(),
+    )
 }
 
 fn cell_name(run: &Run) -> String {
-    if run.cell.name.is_empty() { format!("seed {}", run.seed) } else { format!("cell {}, seed {}", run.cell.name, run.seed) }
+    if run.cell.name.is_empty() {
+        format!("seed {}", run.seed)
+    } else {
+        format!("cell {}, seed {}", run.cell.name, run.seed)
+    }
 }

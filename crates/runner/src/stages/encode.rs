@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use oodlab_base::{Key, KeyBuilder, Progress};
+use oodlab_base::{Key, KeyBuilder};
 use oodlab_datasets::{ImageSet, RgbImage, resize};
 use oodlab_encoders::Encoder;
 use oodlab_features::{Features, file};
 use rayon::prelude::*;
 
-use super::{each_part, ranges};
+use super::{Work, each_part, ranges};
 use crate::lab::Lab;
 
 /// Raise when the stage's results change.
@@ -51,10 +51,10 @@ impl Encode {
         &self.images
     }
 
-    /// What the bar says: `encode svhn/test 32x32`.
+    /// What the bar says: `encode mnist test at 32x32`.
     pub fn label(&self) -> String {
         let size = self.squash.map(|(width, height)| format!(" at {width}x{height}")).unwrap_or_default();
-        format!("encode {}{size}", self.images.name())
+        format!("encode {} {}{size}", self.images.name(), self.images.split())
     }
 
     /// (parts stored already, parts in all).
@@ -69,18 +69,12 @@ impl Encode {
         let ranges = ranges(self.images.len(), PART_IMAGES);
         anyhow::ensure!(!ranges.is_empty(), "{}: the set has no images", self.images.name());
         let mut whole: Option<Features> = None;
-        let mut task = None;
-        let mut seen = 0u64;
+        let label = self.label();
+        let sizes = ranges.iter().map(|rows| rows.len() as u64).collect();
         let compute = |part: usize| self.encode(ranges[part].clone());
-        each_part(lab, &artifact, ranges.len(), compute, |part, bytes, computed| {
-            let features = file::from_bytes(bytes).with_context(|| format!("{} part {part}", artifact.folder().display()))?;
-            let rows = features.rows() as u64;
-            if computed {
-                let total = self.images.len() as u64;
-                let task = task.get_or_insert_with(|| lab.bars.task(&self.label(), "images", total, seen));
-                task.advance(rows);
-            }
-            seen += rows;
+        each_part(lab, &artifact, &Work { label: &label, unit: "images", sizes }, compute, |part, bytes| {
+            let features =
+                file::from_bytes(bytes).with_context(|| format!("{} part {part}", artifact.folder().display()))?;
             match &mut whole {
                 None => whole = Some(features),
                 Some(whole) => whole.append(features)?,

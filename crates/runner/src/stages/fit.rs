@@ -7,7 +7,7 @@ use oodlab_diffusion::Checkpoints;
 use oodlab_features::Features;
 use oodlab_store::Artifact;
 
-use super::each_part;
+use super::{Work, each_part};
 use crate::lab::Lab;
 use crate::numerics;
 
@@ -55,7 +55,11 @@ impl Fit {
     }
 
     /// Reads or trains the detector. `train` is called only when there is something to train.
-    pub fn run(&self, lab: &Lab, train: impl Fn() -> Result<std::sync::Arc<Features>>) -> Result<Box<dyn FittedDetector>> {
+    pub fn run(
+        &self,
+        lab: &Lab,
+        train: impl Fn() -> Result<std::sync::Arc<Features>>,
+    ) -> Result<Box<dyn FittedDetector>> {
         let artifact = lab.store.artifact("fit", &self.key);
         let checkpoints = lab.store.artifact("checkpoint", &self.key);
         let mut fitted = None;
@@ -71,7 +75,8 @@ impl Fit {
             let detector = self.detector.fit(&Unlabeled::new(&features), &mut context)?;
             Ok(detector.to_bytes()?)
         };
-        each_part(lab, &artifact, 1, compute, |_, bytes, _| {
+        let label = format!("fit {}", self.detector.kind());
+        each_part(lab, &artifact, &Work { label: &label, unit: "models", sizes: vec![1] }, compute, |_, bytes| {
             fitted = Some(self.detector.load(bytes).with_context(|| format!("in {}", artifact.folder().display()))?);
             Ok(())
         })?;

@@ -9,47 +9,62 @@ pub mod score;
 use std::collections::BTreeMap;
 
 use anyhow::Result;
+use oodlab_base::{Progress, Task};
 use oodlab_store::{Artifact, Lease};
 
 use crate::lab::Lab;
 
+/// What a stage is called while it works.
+pub struct Work<'a> {
+    /// What the bar says.
+    pub label: &'a str,
+    /// What is counted.
+    pub unit: &'static str,
+    /// Units of each part, one entry a part.
+    pub sizes: Vec<u64>,
+}
+
 /// Goes through the numbered parts of an artifact: what is stored is read, what is missing is computed and stored.
 ///
-/// `visit` receives every part in order and says whether the part is usable; one that is not is computed again.
-/// Only the process that holds the artifact's lease computes, so two processes do the work once.
-/// Returns how many parts were computed.
+/// `visit` receives every part in order. Only the process that holds the artifact's lease computes, so two processes do the
+/// work once. A part that is damaged counts as missing.
 pub fn each_part(
     lab: &Lab,
     artifact: &Artifact,
-    parts: usize,
+    work: &Work<'_>,
     mut compute: impl FnMut(usize) -> Result<Vec<u8>>,
-    mut visit: impl FnMut(usize, &[u8], bool) -> Result<()>,
-) -> Result<usize> {
-    let mut lease: Option<Lease> = None;
-    let mut computed = 0;
+    mut visit: impl FnMut(usize, &[u8]) -> Result<()>,
+) -> Result<()> {
+    let parts = work.sizes.len();
+    let mut held: Option<(Lease, Box<dyn Task>)> = None;
+    let mut done = 0;
     for part in 0..parts {
         lab.cancel.check()?;
-        if let Some(bytes) = artifact.read_part(part)? {
-            visit(part, &bytes, false)?;
-            continue;
-        }
-        if lease.is_none() {
-            lease = Some(artifact.lease(&lab.cancel)?);
+        let mut stored = artifact.read_part(part)?;
+        if stored.is_none() && held.is_none() {
+            let lease = artifact.lease(&lab.cancel)?;
+            held = Some((lease, lab.bars.task(work.label, work.unit, work.sizes.iter().sum(), done)));
             // Whoever held the lease before may have finished this part meanwhile.
-            if let Some(bytes) = artifact.read_part(part)? {
-                visit(part, &bytes, false)?;
-                continue;
-            }
+            stored = artifact.read_part(part)?;
         }
-        let bytes = compute(part)?;
-        artifact.write_part(part, &bytes)?;
-        computed += 1;
-        visit(part, &bytes, true)?;
+        let bytes = match stored {
+            Some(bytes) => bytes,
+            None => {
+                let bytes = compute(part)?;
+                artifact.write_part(part, &bytes)?;
+                bytes
+            }
+        };
+        done += work.sizes[part];
+        if let Some((_, task)) = &held {
+            task.advance(work.sizes[part]);
+        }
+        visit(part, &bytes)?;
     }
-    if computed > 0 || artifact.finished()?.is_none() {
+    if held.is_some() || artifact.finished()?.is_none() {
         artifact.finish(parts, &BTreeMap::new())?;
     }
-    Ok(computed)
+    Ok(())
 }
 
 /// The ranges of `part_rows` rows that cover `rows`.
@@ -63,7 +78,7 @@ mod tests {
 
     #[test]
     fn ranges_cover_every_row_once() {
-        assert_eq!(ranges(0, 4), []);
+        assert!(ranges(0, 4).is_empty());
         assert_eq!(ranges(9, 4), [0..4, 4..8, 8..9]);
         assert_eq!(ranges(8, 4), [0..4, 4..8]);
     }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use oodlab_base::{Key, KeyBuilder, Progress, Silent};
+use oodlab_base::{Key, KeyBuilder, Silent};
 use oodlab_detectors::{FittedDetector, Unlabeled};
 use oodlab_features::{Features, Scores};
 
-use super::{each_part, ranges};
+use super::{Work, each_part, ranges};
 use crate::lab::Lab;
 
 /// Raise when the stage's results change.
@@ -60,8 +60,7 @@ impl Score {
         let artifact = lab.store.artifact("score", &self.key);
         let ranges = ranges(self.rows, PART_ROWS);
         let mut whole: Option<Scores> = None;
-        let mut task = None;
-        let mut seen = 0u64;
+        let sizes = ranges.iter().map(|rows| rows.len() as u64).collect();
         let compute = |part: usize| {
             let rows = ranges[part].clone();
             let features = features()?.slice(rows.clone());
@@ -70,14 +69,9 @@ impl Score {
             let scores = Scores::new(features.ids().to_vec(), detector.score_names(), columns)?;
             Ok(scores.to_bytes()?)
         };
-        each_part(lab, &artifact, ranges.len(), compute, |part, bytes, computed| {
-            let scores = Scores::from_bytes(bytes).with_context(|| format!("{} part {part}", artifact.folder().display()))?;
-            let rows = scores.ids.len() as u64;
-            if computed {
-                let task = task.get_or_insert_with(|| lab.bars.task(&self.label, "images", self.rows as u64, seen));
-                task.advance(rows);
-            }
-            seen += rows;
+        each_part(lab, &artifact, &Work { label: &self.label, unit: "images", sizes }, compute, |part, bytes| {
+            let scores =
+                Scores::from_bytes(bytes).with_context(|| format!("{} part {part}", artifact.folder().display()))?;
             match &mut whole {
                 None => whole = Some(scores),
                 Some(whole) => whole.append(scores)?,

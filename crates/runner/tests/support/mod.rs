@@ -12,7 +12,7 @@ use tempfile::TempDir;
 pub const SMALL: &str = "\
 benchmark: mini
 protocols: [native, matched]
-encoder: {network: efficientnet-lite0, resolution: 224, pooling: average}
+encoder: {network: efficientnet-lite0, weights: embedded, resolution: 224, pooling: average}
 limit: {train: 288, id_test: 40, ood: 20}
 detector:
   kind: dlsr
