@@ -53,10 +53,11 @@ pub fn check(
     file: &GoldenFile,
     find_weights: &dyn Fn(&str) -> Option<Weights>,
 ) -> Option<Result<Outcome, EncoderGoldenError>> {
-    if let Some(network) = file.stem.strip_prefix("formula_").and_then(Network::named) {
+    let named = |stem: &str| Network::named(stem.split('_').next().unwrap_or_default());
+    if let Some(network) = file.stem.strip_prefix("formula_").and_then(named) {
         return Some(check_formula(file, &network));
     }
-    let network = Network::named(&file.stem)?;
+    let network = named(&file.stem)?;
     Some(match find_weights(network.name) {
         Some(weights) => check_released(file, &network, &weights),
         None => Ok(Outcome::Skipped { needs: format!("the weights of {}", network.name) }),

@@ -35,12 +35,17 @@ fn main() -> ExitCode {
     }
 }
 
-/// candle and rayon read `RAYON_NUM_THREADS`, polars `POLARS_MAX_THREADS`, once, when they are first used.
+/// Thread counts are read from the environment, once, when the libraries are first used: rayon's (candle's products too) and polars'.
+///
+/// candle's elementwise operations get one thread: its own pool waits by spinning, which made training 2 to 6 times slower on
+/// busy cores and nowhere faster. No result depends on any of these.
 fn set_threads(cli: &Cli) {
-    let Some(threads) = cli.global.threads else { return };
-    for name in ["RAYON_NUM_THREADS", "POLARS_MAX_THREADS"] {
+    let threads = cli.global.threads.map(|threads| threads.to_string());
+    let counted = threads.as_deref().into_iter().flat_map(|n| [("RAYON_NUM_THREADS", n), ("POLARS_MAX_THREADS", n)]);
+    let single = std::env::var_os("CANDLE_NUM_THREADS").is_none().then_some(("CANDLE_NUM_THREADS", "1"));
+    for (name, value) in counted.chain(single) {
         // SAFETY: this is the first thing that the program does: no other thread exists that could read the environment.
-        unsafe { std::env::set_var(name, threads.to_string()) };
+        unsafe { std::env::set_var(name, value) };
     }
 }
 

@@ -31,7 +31,7 @@ fn bad_score_files_give_one_clear_error() {
         ("strings.csv", "score,is_ood\nhigh,0\n1,1\n", "high"),
         ("empty.csv", "score,is_ood\n", "no rows"),
         ("nan.csv", "score,is_ood\nNaN,0\n1,1\n", "NaN"),
-        ("one.csv", "score,is_ood\n1,0\n2,0\n", "OOD"),
+        ("one.csv", "score,is_ood\n1,0\n2,0\n", "out-of-distribution"),
     ] {
         sandbox.write(name, text);
         let output = sandbox.run(&["metrics", name]);

@@ -2,7 +2,7 @@
 
 use super::{WeightError, Weights};
 
-/// Names and files; `weights/LICENCE.md` says where they come from, `examples/embed_lite0.rs` makes them.
+/// Names and files; `weights/LICENCE.md` says where they come from and how they were made.
 const EMBEDDED: [(&str, &[u8]); 1] =
     [("efficientnet-lite0", include_bytes!("../../weights/efficientnet-lite0.safetensors"))];
 

@@ -1,5 +1,7 @@
 //! Training a detector on in-distribution features: the result is its bytes, kept under one key; checkpoints under a second.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Context, Result};
 use oodlab_base::{Key, KeyBuilder, Seed};
 use oodlab_detectors::{Detector, FitContext, FittedDetector, Unlabeled};
@@ -14,8 +16,11 @@ use crate::numerics;
 /// Raise when the stage's results change; each detector has a revision of its own.
 const REVISION: u32 = 1;
 
-/// Epochs between checkpoints: seconds of work at the sizes that a laptop trains.
+/// Epochs between checkpoints that are offered; which are written is decided by what writing costs.
 const CHECKPOINT_EVERY: usize = 1;
+
+/// Writing checkpoints may take one part in so many of the time: a large network's are gigabytes.
+const WRITING_SHARE: u32 = 20;
 
 /// One detector fitted on one set of features with one seed.
 pub struct Fit {
@@ -69,7 +74,7 @@ impl Fit {
                 seed: Seed(self.seed),
                 progress: &lab.bars,
                 cancel: &lab.cancel,
-                checkpoints: &mut StoredCheckpoints { artifact: &checkpoints },
+                checkpoints: &mut StoredCheckpoints { artifact: &checkpoints, last: None },
                 checkpoint_every: CHECKPOINT_EVERY,
             };
             let detector = self.detector.fit(&Unlabeled::new(&features), &mut context)?;
@@ -90,6 +95,8 @@ impl Fit {
 /// Checkpoints as parts numbered by epoch; a newer one replaces the older.
 struct StoredCheckpoints<'a> {
     artifact: &'a Artifact,
+    /// When the last one was written, and how long that took.
+    last: Option<(Instant, Duration)>,
 }
 
 impl Checkpoints for StoredCheckpoints<'_> {
@@ -105,7 +112,12 @@ impl Checkpoints for StoredCheckpoints<'_> {
     }
 
     fn save(&mut self, epoch: usize, bytes: &[u8]) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        if self.last.is_some_and(|(written, cost)| written.elapsed() < cost * WRITING_SHARE) {
+            return Ok(());
+        }
+        let started = Instant::now();
         self.artifact.write_part(epoch, bytes)?;
+        self.last = Some((Instant::now(), started.elapsed()));
         for old in self.artifact.parts()? {
             if old < epoch {
                 self.artifact.remove_part(old)?;
