@@ -10,7 +10,9 @@ fn main() {
     let commit = git(&["rev-parse", "--short=12", "HEAD"]).unwrap_or_else(|| "unknown".to_owned());
     println!("cargo:rustc-env=OODLAB_COMMIT={commit}");
     if let Some(folder) = git(&["rev-parse", "--absolute-git-dir"]) {
+        // HEAD itself only names the branch; its log grows with every commit.
         println!("cargo:rerun-if-changed={folder}/HEAD");
+        println!("cargo:rerun-if-changed={folder}/logs/HEAD");
     }
     println!("cargo:rerun-if-changed=build.rs");
 }

@@ -1,7 +1,7 @@
 //! Features of images, as every detector reads them: named layer spans, sample ids, optional logits, provenance.
 //!
 //! Labels stand apart ([`Labels`]), so that a detector that is given [`Features`] alone cannot read one.
-//! [`Scores`] are numbers on the same sample ids. [`file`] reads and writes features as safetensors.
+//! [`Scores`] are numbers on the same sample ids. [`mod@file`] reads and writes features as safetensors.
 
 pub mod file;
 mod scores;

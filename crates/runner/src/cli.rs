@@ -132,7 +132,7 @@ pub enum Command {
 pub struct Target {
     /// The experiment file
     pub file: PathBuf,
-    /// Overrides, as in detector.sample.start=10 or seeds=[0,1]
+    /// Overrides, as in detector.sample.start=10 or limit.ood=500
     #[arg(value_name = "KEY=VALUE")]
     pub overrides: Vec<String>,
 }

@@ -44,8 +44,12 @@ pub fn run(lab: &Lab, path: &Path, update: bool, json: bool) -> Result<()> {
         )?;
     } else {
         let lines: String = moved.iter().map(|line| format!("{line}\n")).collect();
-        let how = if exact { "to the bit: same numerics" } else { "within tolerance: other numerics" };
-        print(&format!("{lines}{}: {} rows compared {how}, {} moved\n", source.name, now.rows.len(), moved.len()))?;
+        let how = match &before {
+            None => "written".to_owned(),
+            Some(_) if exact => format!("compared to the bit (same numerics), {} moved", moved.len()),
+            Some(_) => format!("compared within tolerance (other numerics), {} moved", moved.len()),
+        };
+        print(&format!("{lines}{}: {} rows {how}\n", source.name, now.rows.len()))?;
     }
     anyhow::ensure!(update || moved.is_empty(), "{} metrics left the baseline {}", moved.len(), path.display());
     Ok(())
