@@ -4,15 +4,17 @@
 //! * [`key`]: content keys of stages;
 //! * [`progress`], [`cancel`]: how long work speaks to the person who waits for it;
 //! * [`tolerance`], [`golden`]: how numbers are compared, and the files that they are compared with;
-//! * [`device`]: where the work runs.
+//! * [`device`]: where the work runs; [`mod@file`]: files that appear whole or not at all; [`text`]: the word that was meant.
 
 pub mod cancel;
 pub mod device;
+pub mod file;
 pub mod golden;
 pub mod key;
 pub mod philox;
 pub mod progress;
 pub mod seed;
+pub mod text;
 pub mod tolerance;
 
 pub use cancel::{Cancel, Cancelled};

@@ -24,6 +24,14 @@ pub enum DatasetError {
         /// The known name that is nearest to it.
         nearest: Option<String>,
     },
+    /// The file that describes a data set or benchmark in a folder of the person's own cannot be used.
+    #[error("{name} cannot be used: {what}")]
+    Broken {
+        /// Name of the data set, or `benchmarks/` and the name of the benchmark.
+        name: String,
+        /// What is wrong with its file.
+        what: String,
+    },
     /// No benchmark has this name.
     #[error("no benchmark is named {name:?}; known: {known}")]
     UnknownBenchmark {
@@ -104,9 +112,9 @@ pub enum DatasetError {
         /// Checksum and size found.
         found: String,
     },
-    /// Images that no decoder reads.
+    /// Images that no decoder reads, or that lie in no class.
     #[error(
-        "data set {name}: {count} of {total} images cannot be read, the first: {first}; `--allow-unreadable` leaves them out"
+        "data set {name}: {count} of {total} images cannot be used, the first: {first}; `--allow-unreadable` leaves them out"
     )]
     Unreadable {
         /// Data set.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use oodlab_base::file::write_atomic;
 use serde::{Deserialize, Serialize};
 
 use crate::error::DatasetError;
@@ -86,12 +87,7 @@ impl Index {
     /// When it cannot be written.
     pub fn write(&self, folder: &Path) -> Result<(), DatasetError> {
         let json = serde_json::to_vec_pretty(self).map_err(std::io::Error::from)?;
-        let temporary = folder.join(format!(".index.json.{}", std::process::id()));
-        let result = write_synced(&temporary, &json).and_then(|()| fs_err::rename(&temporary, path_in(folder)));
-        if result.is_err() {
-            let _ = fs_err::remove_file(&temporary);
-        }
-        result?;
+        write_atomic(&path_in(folder), &json)?;
         sync_folder(folder)?;
         Ok(())
     }

@@ -22,6 +22,7 @@ pub mod set;
 pub mod sheet;
 mod source;
 pub mod status;
+mod sums;
 pub mod verify;
 mod yaml;
 

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use oodlab_base::text;
+
 use crate::benchmark::Benchmark;
 use crate::builtin;
 use crate::error::DatasetError;
@@ -12,6 +14,7 @@ use crate::manifest::{Manifest, Role};
 use crate::set::ImageSet;
 use crate::source::{self, Part, Place};
 use crate::status::{Count, State, Status};
+use crate::sums::Sums;
 
 /// The known data sets (those compiled in, and those of folders added to them) over a data root.
 ///
@@ -29,6 +32,9 @@ pub struct Library {
     root: PathBuf,
     manifests: BTreeMap<String, Manifest>,
     benchmarks: BTreeMap<String, Benchmark>,
+    /// The checksums that a manifest names, by the set's name.
+    sums: BTreeMap<String, Sums>,
+    broken: BTreeMap<String, String>,
 }
 
 impl Library {
@@ -37,9 +43,20 @@ impl Library {
     /// # Errors
     /// When a built-in manifest is not valid: a mistake in the program, which its tests would show.
     pub fn open(root: &Path) -> Result<Library, DatasetError> {
-        let mut library = Library { root: root.to_owned(), manifests: BTreeMap::new(), benchmarks: BTreeMap::new() };
+        let mut library = Library {
+            root: root.to_owned(),
+            manifests: BTreeMap::new(),
+            benchmarks: BTreeMap::new(),
+            sums: BTreeMap::new(),
+            broken: BTreeMap::new(),
+        };
+        let sums = |name: &str| {
+            let known = builtin::SUMS.iter().find(|(stem, _)| name.strip_suffix(".sha256") == Some(*stem));
+            let missing = || DatasetError::manifest(format!("datasets/{name}"), "no such file is built in");
+            Sums::parse(&format!("datasets/{name}"), known.ok_or_else(missing)?.1)
+        };
         for &(stem, text) in builtin::MANIFESTS {
-            library.add_manifest(&format!("datasets/{stem}.yaml"), stem, text)?;
+            library.add_manifest(&format!("datasets/{stem}.yaml"), stem, text, &sums)?;
         }
         for &(stem, text) in builtin::BENCHMARKS {
             library.add_benchmark(&format!("datasets/benchmarks/{stem}.yaml"), stem, text)?;
@@ -48,23 +65,71 @@ impl Library {
     }
 
     /// Adds the manifests `*.yaml` of a folder and the benchmarks of its `benchmarks/`; they replace earlier ones of the
-    /// same name. Returns how many files were read; a folder that does not exist holds none.
+    /// same name. Returns how many were added; a folder that does not exist holds none.
+    ///
+    /// A file that cannot be read or is not valid is passed over and named by [`Library::broken`]: its name is no longer
+    /// known, even where an earlier file described it well, and asking for it is the error.
     ///
     /// # Errors
-    /// When a file cannot be read or is not valid.
+    /// When the folder cannot be listed.
     pub fn add_folder(&mut self, folder: &Path) -> Result<usize, DatasetError> {
         let manifests = yaml_files(folder)?;
         let benchmarks = yaml_files(&folder.join("benchmarks"))?;
+        let mut added = 0;
+        let sums = |name: &str| {
+            let path = folder.join(name);
+            Sums::parse(&path.display().to_string(), &fs_err::read_to_string(&path)?)
+        };
         for (stem, path) in &manifests {
-            self.add_manifest(&path.display().to_string(), stem, &fs_err::read_to_string(path)?)?;
+            let place = path.display().to_string();
+            let text = fs_err::read_to_string(path).map_err(DatasetError::from);
+            match text.and_then(|text| self.add_manifest(&place, stem, &text, &sums)) {
+                Ok(()) => added += 1,
+                Err(error) => {
+                    self.manifests.remove(stem);
+                    self.sums.remove(stem);
+                    self.broken.insert(stem.clone(), error.to_string());
+                }
+            }
         }
         for (stem, path) in &benchmarks {
-            self.add_benchmark(&path.display().to_string(), stem, &fs_err::read_to_string(path)?)?;
+            let place = path.display().to_string();
+            let text = fs_err::read_to_string(path).map_err(DatasetError::from);
+            match text.and_then(|text| self.add_benchmark(&place, stem, &text)) {
+                Ok(()) => added += 1,
+                Err(error) => {
+                    self.benchmarks.remove(stem);
+                    self.broken.insert(benchmark_key(stem), error.to_string());
+                }
+            }
         }
-        Ok(manifests.len() + benchmarks.len())
+        Ok(added)
     }
 
-    fn add_manifest(&mut self, place: &str, stem: &str, text: &str) -> Result<(), DatasetError> {
+    /// What is wrong with the files that [`Library::add_folder`] passed over, by the name of the data set, or `benchmarks/`
+    /// and the name of the benchmark.
+    #[must_use]
+    pub fn broken(&self) -> &BTreeMap<String, String> {
+        &self.broken
+    }
+
+    fn broken_error(&self, key: &str) -> Option<DatasetError> {
+        let (name, what) = self.broken.get_key_value(key)?;
+        Some(DatasetError::Broken { name: name.clone(), what: what.clone() })
+    }
+
+    /// The checksums of single files that a set's manifest names.
+    pub(crate) fn sums(&self, name: &str) -> Option<&Sums> {
+        self.sums.get(name)
+    }
+
+    fn add_manifest(
+        &mut self,
+        place: &str,
+        stem: &str,
+        text: &str,
+        sums: &dyn Fn(&str) -> Result<Sums, DatasetError>,
+    ) -> Result<(), DatasetError> {
         let manifest = Manifest::parse(place, text)?;
         if manifest.name != stem {
             return Err(DatasetError::manifest(
@@ -72,7 +137,12 @@ impl Library {
                 format!("name is {:?}, expected the file's name {stem:?}", manifest.name),
             ));
         }
+        let listed = manifest.sums.as_deref().map(sums).transpose();
+        let listed = listed.map_err(|error| DatasetError::manifest(place, format!("sums: {error}")))?;
+        self.sums.remove(stem);
+        self.sums.extend(listed.map(|sums| (stem.to_owned(), sums)));
         self.manifests.insert(stem.to_owned(), manifest);
+        self.broken.remove(stem);
         Ok(())
     }
 
@@ -85,6 +155,7 @@ impl Library {
             ));
         }
         self.benchmarks.insert(stem.to_owned(), benchmark);
+        self.broken.remove(&benchmark_key(stem));
         Ok(())
     }
 
@@ -108,12 +179,13 @@ impl Library {
     /// The manifest of that name.
     ///
     /// # Errors
-    /// When there is none; the error names the nearest known one.
+    /// When there is none, the error names the nearest known one; when its file is broken, what is wrong with it.
     pub fn manifest(&self, name: &str) -> Result<&Manifest, DatasetError> {
-        self.manifests.get(name).ok_or_else(|| DatasetError::UnknownSet {
+        let unknown = || DatasetError::UnknownSet {
             name: name.to_owned(),
-            nearest: nearest(name, self.manifests.keys()),
-        })
+            nearest: text::nearest(name, self.manifests.keys().map(String::as_str)).map(str::to_owned),
+        };
+        self.manifests.get(name).ok_or_else(|| self.broken_error(name).unwrap_or_else(unknown))
     }
 
     /// Names of all benchmarks.
@@ -124,12 +196,14 @@ impl Library {
     /// The benchmark of that name, its sets and splits checked against the manifests and every default filled in.
     ///
     /// # Errors
-    /// When there is none, or it names an unknown set or split.
+    /// When there is none, its file is broken, or it names an unknown set or split.
     pub fn benchmark(&self, name: &str) -> Result<Benchmark, DatasetError> {
-        let benchmark = self.benchmarks.get(name).ok_or_else(|| DatasetError::UnknownBenchmark {
+        let unknown = || DatasetError::UnknownBenchmark {
             name: name.to_owned(),
             known: self.benchmarks().collect::<Vec<_>>().join(", "),
-        })?;
+        };
+        let broken = || self.broken_error(&benchmark_key(name));
+        let benchmark = self.benchmarks.get(name).ok_or_else(|| broken().unwrap_or_else(unknown))?;
         benchmark.clone().resolve(self)
     }
 
@@ -258,6 +332,10 @@ fn embedded_parts(manifest: &Manifest, split: &str) -> Vec<Part> {
     of_split.map(part).collect()
 }
 
+fn benchmark_key(name: &str) -> String {
+    format!("benchmarks/{name}")
+}
+
 fn yaml_files(folder: &Path) -> Result<Vec<(String, PathBuf)>, DatasetError> {
     let mut files = Vec::new();
     let entries = match fs_err::read_dir(folder) {
@@ -274,25 +352,4 @@ fn yaml_files(folder: &Path) -> Result<Vec<(String, PathBuf)>, DatasetError> {
     }
     files.sort();
     Ok(files)
-}
-
-/// The known name with the fewest changed letters, if it is near.
-fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a String>) -> Option<String> {
-    let best = known.map(|other| (distance(name, other), other)).min()?;
-    (best.0 <= 1 + name.len() / 3).then(|| best.1.clone())
-}
-
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let changed = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }

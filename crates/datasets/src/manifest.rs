@@ -41,6 +41,10 @@ pub struct Manifest {
     /// Files that are known one by one. Order counts: it is the order of the images.
     #[serde(default)]
     pub files: Vec<KnownFile>,
+    /// Name of a file `*.sha256` beside the manifest with checksums of single files: every file that it lists must have its
+    /// sum.
+    #[serde(default)]
+    pub sums: Option<String>,
     /// The splits.
     pub splits: BTreeMap<String, Split>,
     /// The files are compiled into the program.
@@ -319,6 +323,8 @@ splits:
             ("label: class}", "label: fine}", "fine"),
             ("name: small", "name: Small/..", "lower-case"),
             ("image_size: [2, 2]", "image_size: [2, 0]", "image_size"),
+            ("classes: 10", "sums: ../x.sha256", "beside the manifest"),
+            ("classes: 10", "sums: x.txt", "beside the manifest"),
             ("kind: cifar-binary", "kind: cifar-pickle", "cifar-pickle"),
         ] {
             let message = error(from, to);

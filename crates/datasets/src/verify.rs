@@ -10,6 +10,7 @@ use crate::manifest::{Format, Manifest};
 use crate::set::ImageSet;
 use crate::source::Part;
 use crate::status::Status;
+use crate::sums::as_many;
 
 /// What `data verify` found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -27,7 +28,7 @@ pub struct VerifyReport {
 }
 
 impl Library {
-    /// Hashes every file of a set and decodes every image.
+    /// Hashes every file of a set, compares it with the checksums that are known, and decodes every image.
     ///
     /// # Errors
     /// When the set is unknown or absent, its index is damaged, or the work was cancelled. Damaged and missing files are
@@ -59,6 +60,20 @@ impl Library {
                 }
             }
             report.problems.extend(damaged);
+        }
+        // An import by an earlier manifest may not have known these sums; that the files still have the recorded ones is
+        // proven above.
+        if let (Some(index), Some(sums)) = (&index, self.sums(name)) {
+            for file in index.files.iter().filter(|file| file.unreadable.is_none()) {
+                if let Some(expected) = sums.refuse(&file.path, &file.sha256) {
+                    report.problems.push(format!(
+                        "{}: wrong checksum: expected sha256 {expected} (of {}), found {}; import the right file",
+                        self.folder(name).join("files").join(&file.path).display(),
+                        sums.file,
+                        as_many(&file.sha256, expected)
+                    ));
+                }
+            }
         }
         Ok(report)
     }

@@ -8,12 +8,12 @@ use oodlab_features::FeatureError;
 #[derive(Debug, thiserror::Error)]
 pub enum DetectorError {
     /// No detector of that kind.
-    #[error("unknown detector kind {kind:?}: did you mean {nearest:?}? known kinds: {known}")]
+    #[error("unknown detector kind {kind:?}{hint} (known kinds: {known})")]
     UnknownKind {
         /// The kind asked for.
         kind: String,
-        /// The known kind that is written most alike.
-        nearest: String,
+        /// The known kind that is written most alike, as a question, or nothing.
+        hint: String,
         /// All kinds.
         known: String,
     },
@@ -26,14 +26,14 @@ pub enum DetectorError {
         message: String,
     },
     /// A score that the detector does not have.
-    #[error("unknown score {score:?} for detector {kind}: did you mean {nearest:?}? known scores: {known}")]
+    #[error("unknown score {score:?} for detector {kind}{hint} (known scores: {known})")]
     UnknownScore {
         /// The score asked for.
         score: String,
         /// The detector's kind.
         kind: &'static str,
-        /// The known score that is written most alike.
-        nearest: String,
+        /// The known score that is written most alike, as a question, or nothing.
+        hint: String,
         /// All scores.
         known: String,
     },

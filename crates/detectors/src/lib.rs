@@ -8,7 +8,6 @@ pub mod dlsr;
 mod error;
 mod given;
 pub mod mean_distance;
-mod nearest;
 mod registry;
 mod score;
 mod section;
@@ -18,7 +17,6 @@ use serde_json::Value;
 
 pub use error::DetectorError;
 pub use given::{FitContext, Needs, Unlabeled};
-pub use nearest::nearest;
 pub use registry::{CONTROLS, build, kinds};
 pub use score::ScoreSpec;
 
@@ -41,6 +39,14 @@ pub trait Detector: Send + Sync + std::fmt::Debug {
 
     /// Names of the scores, in the order in which [`FittedDetector::score`] gives them: known before anything is fitted.
     fn score_names(&self) -> Vec<String>;
+
+    /// Refuses a number of layers that the scores asked for cannot do with: known before anything is encoded.
+    ///
+    /// # Errors
+    /// When a score needs more layers, or there are weights for another number of them.
+    fn check_layers(&self, _layers: usize) -> Result<(), DetectorError> {
+        Ok(())
+    }
 
     /// Fits the detector to in-distribution training features.
     ///

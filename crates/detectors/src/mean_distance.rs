@@ -21,8 +21,8 @@ pub(crate) fn build(config: Value, scores: &[ScoreSpec]) -> Result<Box<dyn Detec
     section::known_keys("detector", &section::map("detector", config)?, &[])?;
     for spec in scores {
         if spec.name != KIND || !spec.options.is_empty() {
-            let (nearest, known) = (KIND.to_owned(), KIND.to_owned());
-            return Err(DetectorError::UnknownScore { score: spec.name.clone(), kind: KIND, nearest, known });
+            let (hint, known) = (String::new(), KIND.to_owned());
+            return Err(DetectorError::UnknownScore { score: spec.name.clone(), kind: KIND, hint, known });
         }
     }
     Ok(Box::new(MeanDistance))

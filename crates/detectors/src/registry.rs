@@ -1,8 +1,8 @@
 //! The detectors by kind. A new one is a file of its own and a line in [`KINDS`].
 
+use oodlab_base::text;
 use serde_json::Value;
 
-use crate::nearest::nearest;
 use crate::{Detector, DetectorError, ScoreSpec, dlsr, mean_distance};
 
 type Builder = fn(Value, &[ScoreSpec]) -> Result<Box<dyn Detector>, DetectorError>;
@@ -33,7 +33,7 @@ pub fn build(kind: &str, config: Value, scores: &[ScoreSpec]) -> Result<Box<dyn 
         Some((_, build)) => build(config, scores),
         None => Err(DetectorError::UnknownKind {
             kind: kind.to_owned(),
-            nearest: nearest(kind, &kinds()).to_owned(),
+            hint: text::hint(kind, kinds()),
             known: kinds().join(", "),
         }),
     }

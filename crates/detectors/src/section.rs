@@ -1,10 +1,10 @@
 //! Reading a detector's section of the configuration, with errors that name the place and the nearest known key.
 
+use oodlab_base::text;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::DetectorError;
-use crate::nearest::nearest;
 
 /// A section as a map; nothing at all is an empty one.
 pub(crate) fn map(place: &str, value: Value) -> Result<Map<String, Value>, DetectorError> {
@@ -29,13 +29,15 @@ pub(crate) fn known_keys(place: &str, section: &Map<String, Value>, known: &[&st
 /// Reads a section into its type; an absent one is the type's default.
 pub(crate) fn read<T: DeserializeOwned>(place: &str, value: Option<Value>) -> Result<T, DetectorError> {
     let value = Value::Object(map(place, value.unwrap_or(Value::Null))?);
-    serde_json::from_value(value).map_err(|error| {
-        let message = error.to_string();
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let key = error.path().to_string();
+        let message = error.into_inner().to_string();
         // serde names the key and all known ones between backticks.
         let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
         match quoted.as_slice() {
             [key, known @ ..] if message.starts_with("unknown field") => unknown_key(place, key, known),
-            _ => DetectorError::Config { place: place.to_owned(), message },
+            _ if key == "." => DetectorError::Config { place: place.to_owned(), message },
+            _ => DetectorError::Config { place: format!("{place}.{key}"), message },
         }
     })
 }
@@ -44,7 +46,8 @@ fn unknown_key(place: &str, key: &str, known: &[&str]) -> DetectorError {
     let message = if known.is_empty() {
         format!("unknown key `{key}`: this section has no keys")
     } else {
-        format!("unknown key `{key}`: did you mean `{}`? known keys: {}", nearest(key, known), known.join(", "))
+        let hint = text::hint(key, known.iter().copied());
+        format!("unknown key `{key}`{hint} (known keys: {})", known.join(", "))
     };
     DetectorError::Config { place: place.to_owned(), message }
 }

@@ -5,7 +5,7 @@
 use oodlab_evaluation::Counts;
 use oodlab_evaluation::figures::{
     Figure, FigureError, HistogramPanel, LineChart, LinePoint, LineSeries, RocPanel, RocSeries, histogram_figure,
-    line_figure, loss_figure, roc_figure,
+    line_figure, loss_figure, loss_figure_with, roc_figure,
 };
 
 /// Scores that look like scores: a sum of four uniforms, from a fixed generator.
@@ -39,12 +39,45 @@ fn roc() -> Figure {
                 .iter()
                 .zip([1.0, 0.8, 0.55, 0.3, 0.9])
                 .map(|(name, factor)| {
-                    RocSeries::new(*name, &Counts::new(&id, &scores(seed, 1500, shift * factor)).unwrap())
+                    let counts = Counts::new(&id, &scores(seed, 1500, shift * factor)).unwrap();
+                    let series = RocSeries::new(*name, &counts);
+                    if *name == "mean-distance" { series.control() } else { series }
                 })
                 .collect(),
         })
         .collect();
     roc_figure("cifar10-far, protocol native: ROC", &panels).unwrap()
+}
+
+/// Sets so far out that all curves hug the corner.
+fn roc_far() -> Figure {
+    let id = scores(1, 300, 0.0);
+    let panels: Vec<RocPanel> = SETS[..4]
+        .iter()
+        .zip(2..)
+        .map(|((set, shift), seed)| {
+            let curve = |name: &str, factor: f64| {
+                RocSeries::new(name, &Counts::new(&id, &scores(seed, 300, shift * factor)).unwrap())
+            };
+            let series = vec![curve("dlsr mse", 1.7), curve("dlsr mfsim", 1.25), curve("mean-distance", 1.7).control()];
+            RocPanel { title: (*set).to_owned(), series }
+        })
+        .collect();
+    roc_figure("quick, protocol native: ROC", &panels).unwrap()
+}
+
+fn histograms_far() -> Figure {
+    let panels: Vec<HistogramPanel> =
+        [("near", 1.0, 0.3), ("far", 40.0, 3.0), ("below", 1.0, -9.0), ("wide", 9.0, -2.0)]
+            .iter()
+            .zip(2..)
+            .map(|((set, factor, shift), seed)| HistogramPanel {
+                title: (*set).to_owned(),
+                id: scores(1, 300, 0.0),
+                ood: scores(seed, 300, *shift).iter().map(|x| x * factor).collect(),
+            })
+            .collect();
+    histogram_figure("dlsr mse, protocol native", "mse", &panels).unwrap()
 }
 
 fn histograms() -> Figure {
@@ -123,10 +156,12 @@ fn loss() -> Figure {
 
 type Make = fn() -> Figure;
 
-fn all() -> [(&'static str, Make); 6] {
+fn all() -> [(&'static str, Make); 8] {
     [
         ("roc", roc),
+        ("roc_far", roc_far),
         ("histograms", histograms),
+        ("histograms_far", histograms_far),
         ("one_histogram", one_histogram),
         ("sweep", sweep),
         ("named_sweep", named_sweep),
@@ -152,6 +187,45 @@ fn figures_are_the_same_every_time_and_render() {
             std::fs::write(std::path::Path::new(folder).join(format!("{name}.svg")), &figure.svg).unwrap();
         }
     }
+}
+
+#[test]
+fn crowded_curves_get_a_logarithmic_axis_and_the_figure_says_so() {
+    let (near, far) = (roc().svg, roc_far().svg);
+    assert!(near.contains("horizontal axis linear") && !near.contains("(log)"));
+    // Half of one of 300 ID scores.
+    assert!(far.contains("logarithmic axis; left edge: 0.00167 or less") && far.contains("ID rejected (log)"));
+}
+
+#[test]
+fn controls_are_named_and_painted_last() {
+    let svg = roc_far().svg;
+    assert_eq!(svg.matches("mean-distance (control)").count(), 1);
+    // The frame of the first panel holds each curve once before the key: the last of them is the control's.
+    let last_curve = |colour: &str| svg.rfind(&format!("stroke=\"{colour}\"")).unwrap();
+    assert!(last_curve("#444444") > last_curve("#0072B2"));
+    let plain = RocSeries::new("a", &Counts::new(&[0.0, 1.0], &[0.5, 2.0]).unwrap());
+    assert!(!plain.control && plain.clone().control().control);
+}
+
+#[test]
+fn far_scores_stand_at_the_edge_and_are_counted() {
+    let svg = histograms_far().svg;
+    assert!(svg.contains("48 bins, the same axis in every panel"));
+    assert!(svg.contains("of ID, 100.0 % of OOD") && svg.contains("100 %"));
+    let panel = HistogramPanel { title: "set".into(), id: vec![0.0, 1.0, 2.0], ood: vec![1.0, f64::INFINITY] };
+    let svg = histogram_figure("t", "s", &[panel]).unwrap().svg;
+    assert!(svg.contains("up to 0.0 % of ID, 50.0 % of OOD"));
+    let svg = one_histogram().svg;
+    assert!(svg.contains("48 bins, one axis"));
+}
+
+#[test]
+fn losses_have_the_labels_asked_for() {
+    let curves = [("a".to_owned(), vec![(1.0, 2.0), (2.0, 1.5)])];
+    let svg = loss_figure_with("t", "optimiser step", "validation loss", &curves).unwrap().svg;
+    assert!(svg.contains("optimiser step") && svg.contains("validation loss") && !svg.contains("epoch"));
+    assert_eq!(loss_figure("t", &curves), loss_figure_with("t", "epoch", "loss", &curves));
 }
 
 #[test]

@@ -137,6 +137,37 @@ fn csv_and_json_lines_and_parquet_agree() {
 }
 
 #[test]
+fn awkward_decimals_read_back_to_the_bit() {
+    let folder = Folder::new();
+    // Decimals that a reader which rounds twice gets wrong by a unit in the last place, and the ends of the range.
+    let mut values = vec![
+        5.271_337_645_012_345e-7,
+        1.000_000_000_000_000_2,
+        9_007_199_254_740_993.0,
+        2.225_073_858_507_201e-308,
+        5e-324,
+        f64::MAX,
+        0.1 + 0.2,
+        -122.416_294_033_786_585,
+    ];
+    let mut bits = 0x9e37_79b9_7f4a_7c15_u64;
+    while values.len() < 4000 {
+        bits = bits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        values.extend(Some(f64::from_bits(bits)).filter(|value| value.is_finite()));
+    }
+    let lines = |number: &dyn Fn(f64) -> String| -> String {
+        values.iter().zip(0..).map(|(&x, i)| format!("{{\"score\":{},\"is_ood\":{}}}\n", number(x), i % 2)).collect()
+    };
+    let want = |odd: usize| -> Vec<u64> { values.iter().skip(odd).step_by(2).map(|x| x.to_bits()).collect() };
+    for (name, text) in [("short.jsonl", lines(&|x| format!("{x:e}"))), ("long.jsonl", lines(&|x| format!("{x:.40e}")))]
+    {
+        let read = read_score_file(&folder.file(name, text), &ScoreColumns::default()).unwrap();
+        let bits = |values: &[f64]| values.iter().map(|x| x.to_bits()).collect::<Vec<u64>>();
+        assert!(bits(&read[0].id) == want(0) && bits(&read[0].ood) == want(1), "{name}");
+    }
+}
+
+#[test]
 fn bad_files_are_one_clear_error() {
     let folder = Folder::new();
     let error = |name, content: &str| folder.error(name, content);

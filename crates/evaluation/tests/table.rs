@@ -117,6 +117,40 @@ fn markdown_is_what_a_paper_prints() {
 }
 
 #[test]
+fn the_caption_gives_the_widest_interval() {
+    let mut rows = table().rows;
+    rows[1].auroc_high = Some(rows[1].auroc + 0.0404);
+    let mut other = rows.clone();
+    for row in &mut other {
+        row.cell = "detector.sample.start=3".into();
+    }
+    other[0].auroc_low = Some(other[0].auroc - 0.05);
+    let said = |widest: &str| format!("95 % DeLong half-width of a single AUROC: at most {widest} points.");
+    let one = Table::new(rows.clone()).to_markdown();
+    assert_eq!(one.matches(&said("4.04")).count(), 1, "{one}");
+    assert!(!one.contains("no width"));
+    // Cells that differ in nothing else still share a caption: of the widest of all.
+    rows.extend(other);
+    let both = Table::new(rows.clone()).to_markdown();
+    assert_eq!((both.matches("half-width").count(), both.matches(&said("5.00")).count()), (1, 1), "{both}");
+    (rows[2].auroc, rows[2].auroc_low, rows[2].auroc_high) = (1.0, Some(1.0), Some(1.0));
+    let separated = Table::new(rows.clone()).to_markdown();
+    assert_eq!(separated.matches("has no width and understates the uncertainty").count(), 1, "{separated}");
+    for row in &mut rows {
+        (row.auroc_low, row.auroc_high) = (None, None);
+    }
+    assert!(!Table::new(rows).to_markdown().contains("DeLong"));
+}
+
+#[test]
+fn what_prints_the_same_is_equally_bold() {
+    let mut rows = table().rows;
+    (rows[0].auroc, rows[3].auroc) = (0.949_96, 0.950_04);
+    let markdown = Table::new(rows).to_markdown();
+    assert_eq!(markdown.matches("**95.00** / ").count(), 2, "{markdown}");
+}
+
+#[test]
 fn a_caption_common_to_all_cells_is_printed_once() {
     let mut rows = table().rows;
     let mut other = rows.clone();

@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanDuration, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use oodlab_base::{Progress, Task};
 
 /// Plain lines come at most this often.
@@ -37,20 +37,32 @@ impl Bars {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "the one place where plain progress is written")]
+/// Units a second, to one decimal.
+fn rate(state: &ProgressState, text: &mut dyn std::fmt::Write) {
+    // Writing into a string cannot fail.
+    let _ = write!(text, "{:.1}/s", state.per_sec());
+}
+
+/// Time left, once something is known of it.
+fn left(state: &ProgressState, text: &mut dyn std::fmt::Write) {
+    if state.pos() > 0 && state.per_sec() > 0.0 {
+        let _ = write!(text, "{} left", HumanDuration(state.eta()));
+    }
+}
+
 fn write_line(text: &str) {
-    eprintln!("{text}");
+    use std::io::Write;
+    // Standard error may be closed or full: there is nobody left to tell, and the work goes on.
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 impl Progress for Bars {
     fn task(&self, label: &str, unit: &'static str, total: u64, done: u64) -> Box<dyn Task> {
         let bar = self.group.add(ProgressBar::new(total));
-        let template = format!(
-            "{{prefix:28}} [{{bar:28}}] {{pos:>6}}/{{len}} {unit}  {{per_sec:>12}}  {{elapsed}} gone, {{eta}} left  {{msg}}"
-        );
+        let template = format!("{{prefix}} [{{bar:16}}] {{pos}}/{{len}} {unit} {{rate}} {{left}} {{msg}}");
         // A template that does not parse would only cost the looks: indicatif's own is used then.
         if let Ok(style) = ProgressStyle::with_template(&template) {
-            bar.set_style(style.progress_chars("=> "));
+            bar.set_style(style.progress_chars("=> ").with_key("rate", rate).with_key("left", left));
         }
         bar.set_prefix(label.to_owned());
         bar.set_position(done);

@@ -1,6 +1,6 @@
 //! A committed baseline: what an experiment's metrics were, and on which numerics.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use oodlab_evaluation::{Row, Table};
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,8 @@ pub struct Baseline {
     pub file: String,
     /// What equal bits depend on; see `oodlab check --help`.
     pub numerics: String,
+    /// Hashes of the training images.
+    pub train_lists: BTreeSet<String>,
     /// One entry a table row.
     pub rows: Vec<Entry>,
 }
@@ -45,19 +47,30 @@ pub struct Entry {
 
 impl Baseline {
     /// The baseline that this table would be.
-    pub fn of(table: &Table, experiment: &str, file: &str, numerics: String) -> Baseline {
+    pub fn of(
+        table: &Table,
+        train_lists: &BTreeSet<String>,
+        experiment: &str,
+        file: &str,
+        numerics: String,
+    ) -> Baseline {
         let rows = table.rows.iter().map(Entry::of).collect();
-        Baseline { experiment: experiment.to_owned(), file: file.to_owned(), numerics, rows }
+        let (experiment, file, train_lists) = (experiment.to_owned(), file.to_owned(), train_lists.clone());
+        Baseline { experiment, file, numerics, train_lists, rows }
     }
 
     /// What moved between this baseline and a later one: one line each, empty when nothing did.
     pub fn moved(&self, now: &Baseline) -> Vec<String> {
         let exact = self.numerics == now.numerics;
         let mut found = Vec::new();
+        if self.train_lists != now.train_lists {
+            let (before, after) = (&self.train_lists, &now.train_lists);
+            found.push(format!("other training images: lists {before:?} -> {after:?}; are the same files at hand?"));
+        }
         for old in &self.rows {
             match now.rows.iter().find(|new| new.identity() == old.identity()) {
                 None => found.push(format!("{}: missing now", old.name())),
-                Some(new) => old.differences(new, exact, &mut found),
+                Some(new) => old.differences(new, exact, |metric| self.allowed(old, metric), &mut found),
             }
         }
         for new in &now.rows {
@@ -66,6 +79,27 @@ impl Baseline {
             }
         }
         found
+    }
+
+    /// How far a metric may move on other numerics: 0.1 point, and for FPR95 two images where that is more; in a mean, the
+    /// mean of what its sets may move.
+    fn allowed(&self, entry: &Entry, metric: &str) -> f64 {
+        let images = |entry: &Entry| match metric {
+            "fpr95_id" => entry.n_ood,
+            "fpr95_ood" => entry.n_id,
+            _ => None,
+        };
+        let of_set = |entry: &Entry| images(entry).map_or(POINT_TENTH, |n| POINT_TENTH.max(IMAGES / n as f64));
+        if entry.n_ood.is_some() {
+            return of_set(entry);
+        }
+        let members: Vec<f64> = self
+            .rows
+            .iter()
+            .filter(|row| row.n_ood.is_some() && row.group_identity() == entry.group_identity())
+            .map(of_set)
+            .collect();
+        members.iter().sum::<f64>() / (members.len().max(1) as f64)
     }
 }
 
@@ -98,12 +132,17 @@ impl Entry {
         (&self.cell, self.seed, &self.detector, &self.score, &self.protocol, &self.group, &self.ood_set)
     }
 
+    /// What the rows of one mean share.
+    fn group_identity(&self) -> (&str, u64, &str, &str, &str, &str) {
+        (&self.cell, self.seed, &self.detector, &self.score, &self.protocol, &self.group)
+    }
+
     fn name(&self) -> String {
         let cell = if self.cell.is_empty() { String::new() } else { format!("{}, ", self.cell) };
         format!("{cell}seed {}, {} on {} ({}, {})", self.seed, self.score, self.ood_set, self.group, self.protocol)
     }
 
-    fn differences(&self, new: &Entry, exact: bool, found: &mut Vec<String>) {
+    fn differences(&self, new: &Entry, exact: bool, allowed: impl Fn(&str) -> f64, found: &mut Vec<String>) {
         if (&self.id_list, &self.ood_list) != (&new.id_list, &new.ood_list) {
             found.push(format!(
                 "{}: other images were read ({:?}, {:?} before)",
@@ -113,26 +152,18 @@ impl Entry {
             ));
             return;
         }
-        for (metric, before) in &self.metrics {
-            let Some(after) = new.metrics.get(metric) else { continue };
-            let images = match metric.as_str() {
-                "fpr95_id" => self.n_ood,
-                "fpr95_ood" => self.n_id,
-                _ => None,
+        for (metric, after) in &new.metrics {
+            let Some(before) = self.metrics.get(metric) else {
+                found.push(format!("{}: {metric} is not in the baseline", self.name()));
+                continue;
             };
-            // A mean has no counts of its own: one of its sets may have moved by its images.
-            let steps = images
-                .map_or(if metric.starts_with("fpr95") { 2.0 * IMAGES * POINT_TENTH } else { 0.0 }, |n| {
-                    IMAGES / n as f64
-                });
-            let allowed = if exact { 0.0 } else { POINT_TENTH.max(steps) };
+            let allowed = if exact { 0.0 } else { allowed(metric) };
             let change = after - before;
             if change.abs() > allowed || change.is_nan() {
                 let (before, after, change, allowed) = (100.0 * before, 100.0 * after, 100.0 * change, 100.0 * allowed);
                 let name = self.name();
-                found.push(format!(
-                    "{name}: {metric} {before:.4} -> {after:.4} ({change:+.4} points, {allowed:.2} allowed)"
-                ));
+                found
+                    .push(format!("{name}: {metric} {before} -> {after} ({change:+.1e} points, {allowed:.2} allowed)"));
             }
         }
     }
@@ -152,7 +183,13 @@ mod tests {
             ..Row::default()
         };
         let zero = Row { aupr_in: 0.0, aupr_out: 0.0, fpr95_id: 0.0, fpr95_ood: 0.0, ..row };
-        Baseline::of(&Table::new(vec![zero]), "x", "experiments/x.yaml", numerics.into())
+        Baseline::of(
+            &Table::new(vec![zero]),
+            &BTreeSet::from(["list".to_owned()]),
+            "x",
+            "experiments/x.yaml",
+            numerics.into(),
+        )
     }
 
     #[test]
@@ -165,6 +202,22 @@ mod tests {
     fn other_numerics_may_move_by_a_tenth_of_a_point() {
         assert!(baseline(0.9, "a").moved(&baseline(0.9009, "b")).is_empty());
         assert_eq!(baseline(0.9, "a").moved(&baseline(0.8985, "b")).len(), 1);
+    }
+
+    #[test]
+    fn a_baseline_is_read_back_to_the_bit() {
+        for auroc in [0.975_123_456_789_012_3, 0.1 + 0.2, 1.0 / 3.0, f64::MIN_POSITIVE, 0.979_3] {
+            let before = baseline(auroc, "a");
+            let text = serde_json::to_string_pretty(&before).expect("writes");
+            let read: Baseline = serde_json::from_str(&text).expect("reads");
+            assert_eq!(read.moved(&before), Vec::<String>::new());
+        }
+    }
+
+    #[test]
+    fn other_training_images_are_told() {
+        let other = Baseline { train_lists: BTreeSet::new(), ..baseline(0.9, "a") };
+        assert!(baseline(0.9, "a").moved(&other)[0].contains("training images"));
     }
 
     #[test]

@@ -3,6 +3,10 @@
 use std::fmt;
 
 use oodlab_base::Cancelled;
+use oodlab_datasets::DatasetError;
+use oodlab_detectors::DetectorError;
+use oodlab_diffusion::DiffusionError;
+use oodlab_store::StoreError;
 
 /// Exit code of a run, check or verification that failed.
 pub const FAILED: u8 = 1;
@@ -61,7 +65,52 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
     }
 }
 
-/// Whether the error is a request to stop, however deep.
+/// Whether the error is a request to stop, however deep. The crates' errors pass it on transparently, so that its own type
+/// does not stand in the chain.
 pub fn is_cancelled(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| cause.is::<Cancelled>())
+    error.chain().any(|cause| {
+        cause.is::<Cancelled>()
+            || matches!(cause.downcast_ref(), Some(DetectorError::Cancelled(_)))
+            || matches!(cause.downcast_ref(), Some(DiffusionError::Cancelled(_)))
+            || matches!(cause.downcast_ref(), Some(StoreError::Cancelled(_)))
+            || matches!(cause.downcast_ref(), Some(DatasetError::Cancelled(_)))
+    })
+}
+
+/// The error and its causes in one line; a cause that the line before it tells already is not told again.
+pub fn describe(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |text, cause| {
+        let cause = cause.to_string();
+        match (text.is_empty(), text.contains(&cause)) {
+            (true, _) => cause,
+            (_, true) => text,
+            (_, false) => format!("{text}: {cause}"),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_to_stop_is_seen_through_every_crates_error() {
+        let errors: [anyhow::Error; 4] = [
+            DetectorError::Cancelled(Cancelled).into(),
+            StoreError::Cancelled(Cancelled).into(),
+            DatasetError::Cancelled(Cancelled).into(),
+            anyhow::Error::from(Cancelled).context("while encoding"),
+        ];
+        for error in errors {
+            assert_eq!(exit_code(&error), INTERRUPTED, "{error:?}");
+        }
+        assert_eq!(exit_code(&anyhow::anyhow!("else")), FAILED);
+        assert_eq!(exit_code(&settings("wrong").context("in a file")), SETTINGS);
+    }
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let error = anyhow::anyhow!("disk full").context("writing x: disk full").context("run a");
+        assert_eq!(describe(&error), "run a: writing x: disk full");
+    }
 }

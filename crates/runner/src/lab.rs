@@ -1,5 +1,6 @@
 //! What every command needs: the store, the data, the weights, the bars, and the flag that stops work.
 
+use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -13,8 +14,8 @@ use crate::logging::RunLog;
 
 /// The workplace of one process.
 pub struct Lab {
-    /// Artifacts of stages.
-    pub store: Store,
+    /// Artifacts of stages, opened when first needed: looking something up makes no folder.
+    store: OnceCell<Store>,
     /// Where imported data sets and weights live: below the store.
     root: PathBuf,
     /// Where tables and figures go.
@@ -28,7 +29,7 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// Opens the store and listens for Ctrl-C.
+    /// Listens for Ctrl-C.
     pub fn open(store: &Path, results: &Path, bars: Bars, run_log: RunLog) -> Result<Lab> {
         let cancel = Cancel::new();
         let flag = cancel.clone();
@@ -42,14 +43,25 @@ impl Lab {
             flag.cancel();
         })
         .context("cannot listen for Ctrl-C")?;
-        let artifacts = Store::open(&store.join("artifacts"))?;
-        Ok(Lab { store: artifacts, root: store.to_owned(), results: results.to_owned(), bars, cancel, run_log })
+        Ok(Lab { store: OnceCell::new(), root: store.to_owned(), results: results.to_owned(), bars, cancel, run_log })
+    }
+
+    /// The artifacts of stages.
+    pub fn store(&self) -> Result<&Store> {
+        if let Some(store) = self.store.get() {
+            return Ok(store);
+        }
+        let store = Store::open(&self.root.join("artifacts"))?;
+        Ok(self.store.get_or_init(|| store))
     }
 
     /// The data sets at hand. Manifests in a folder `datasets` where the program runs are known too.
     pub fn library(&self) -> Result<Library> {
         let mut library = Library::open(&self.root.join("data"))?;
         library.add_folder(Path::new("datasets"))?;
+        for (name, what) in library.broken() {
+            tracing::warn!("{name} is left out: {what}");
+        }
         Ok(library)
     }
 

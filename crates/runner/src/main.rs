@@ -29,7 +29,7 @@ fn main() -> ExitCode {
     match run(&cli, &bars) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            bars.line(&format!("error: {error:#}"));
+            bars.line(&format!("error: {}", failure::describe(&error)));
             ExitCode::from(failure::exit_code(&error))
         }
     }

@@ -3,19 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
-use oodlab_base::{Key, KeyBuilder};
+use anyhow::Result;
+use oodlab_base::{Key, KeyBuilder, text};
 use oodlab_datasets::{Benchmark, ImageSet, Library};
-use oodlab_detectors::{DetectorError, ScoreSpec};
+use oodlab_detectors::{Detector, DetectorError, ScoreSpec};
 use oodlab_encoders::weights::Weights;
-use oodlab_encoders::{Encoder, EncoderConfig};
+use oodlab_encoders::{Encoder, EncoderConfig, EncoderError};
 use oodlab_features::Layer;
 
-use crate::config::place::nearest;
 use crate::config::{Cell, Experiment, Protocol, Source};
 use crate::failure::at;
 use crate::lab::Lab;
-use crate::numerics;
 use crate::stages::encode::Encode;
 use crate::stages::fit::Fit;
 
@@ -66,6 +64,19 @@ pub struct Run {
     pub outliers: Vec<Outlier>,
     /// The detector first, then the controls.
     pub contenders: Vec<Contender>,
+}
+
+impl Run {
+    /// Cell and seed, for people.
+    pub fn name(&self) -> String {
+        let cell = if self.cell.name.is_empty() { String::new() } else { format!("cell {}, ", self.cell.name) };
+        format!("{cell}seed {}", self.seed)
+    }
+
+    /// Every encoding of the run, the training set first; equal ones may come twice.
+    pub fn encodes(&self) -> impl Iterator<Item = &Encode> {
+        [&self.train, &self.id_test].into_iter().chain(self.outliers.iter().map(|outlier| &outlier.encode))
+    }
 }
 
 /// All runs of an experiment, and what is missing.
@@ -123,11 +134,9 @@ impl Planner<'_> {
         for &protocol in &experiment.protocols {
             let squash = match protocol {
                 Protocol::Native => None,
-                Protocol::Matched => Some(test_images.uniform_size().with_context(|| {
-                    format!(
-                        "protocol matched: the images of {} have different sizes; use protocols: [native]",
-                        test_images.name()
-                    )
+                Protocol::Matched => Some(test_images.uniform_size().ok_or_else(|| {
+                    let name = test_images.name();
+                    at("protocols", &format!("matched: the images of {name} have different sizes; use [native]"))
                 })?),
             };
             for (group, sets) in &benchmark.groups {
@@ -153,7 +162,6 @@ impl Planner<'_> {
             .text("cell", &cell.name)
             .number("seed", seed)
             .text("benchmark", &benchmark.name)
-            .text("numerics", numerics::instruction_set())
             .key("id", &id_test.key());
         for contender in &contenders {
             key = key.key("fit", &contender.fit.key()).config("score", &contender.fit.detector().score_config())?;
@@ -194,9 +202,7 @@ impl Planner<'_> {
         let networks = oodlab_encoders::networks();
         if !networks.iter().any(|network| network.name == config.network) {
             let names = networks.iter().map(|network| network.name.as_str());
-            let hint = nearest(&config.network, names.clone())
-                .map(|near| format!("; did you mean {near:?}?"))
-                .unwrap_or_default();
+            let hint = text::hint(&config.network, names.clone());
             let known = names.collect::<Vec<_>>().join(", ");
             return Err(at("encoder.network", &format!("unknown network {:?}{hint} (known: {known})", config.network)));
         }
@@ -204,9 +210,16 @@ impl Planner<'_> {
             Some("embedded") => Weights::embedded(&config.network).ok_or_else(|| {
                 at("encoder.weights", &format!("the program carries no weights of {}", config.network))
             })??,
-            named => self.lab.weights()?.find(named.unwrap_or(&config.network))?,
+            named => {
+                let found = self.lab.weights()?.find(named.unwrap_or(&config.network));
+                found.map_err(|error| at("encoder.weights", &error.to_string()))?
+            }
         };
-        let encoder = Arc::new(Encoder::new(config, &weights).context("encoder")?);
+        let encoder = Encoder::new(config, &weights).map_err(|error| match error {
+            EncoderError::Resolution { .. } => at("encoder.resolution", &error.to_string()),
+            other => at("encoder.weights", &other.to_string()),
+        })?;
+        let encoder = Arc::new(encoder);
         let known = (encoder, weights.source().to_owned());
         self.encoders.insert(identity, known.clone());
         Ok(known)
@@ -265,16 +278,29 @@ fn chosen_layers(experiment: &Experiment, layers: &[Layer]) -> Result<Vec<usize>
     Ok(chosen)
 }
 
-fn contenders(experiment: &Experiment, features: Key, layers: &[usize], seed: u64) -> Result<Vec<Contender>> {
+/// The detector that an experiment describes.
+pub fn detector(experiment: &Experiment) -> Result<Box<dyn Detector>> {
     let mut section = experiment.detector.clone();
     let kind = section.remove("kind").and_then(|kind| kind.as_str().map(str::to_owned)).unwrap_or_default();
     if let Some(weights) = &experiment.features.layer_weights {
-        section.insert("layer_weights".into(), serde_json::json!(weights));
+        if section.insert("layer_weights".into(), serde_json::json!(weights)).is_some() {
+            return Err(at("detector.layer_weights", "features.layer_weights is given too; keep one of them"));
+        }
     }
     let scores = experiment.scores.iter().map(ScoreSpec::parse).collect::<Result<Vec<_>, _>>().map_err(misplaced)?;
-    let detector = oodlab_detectors::build(&kind, section.into(), &scores).map_err(misplaced)?;
-    let mut found = vec![Contender { fit: Fit::new(detector, features, layers, seed)?, control: false }];
-    for control in experiment.controls.iter().filter(|control| **control != kind) {
+    oodlab_detectors::build(&kind, section.into(), &scores).map_err(misplaced)
+}
+
+fn contenders(experiment: &Experiment, features: Key, layers: &[usize], seed: u64) -> Result<Vec<Contender>> {
+    let own = detector(experiment)?;
+    own.check_layers(layers.len()).map_err(misplaced)?;
+    let kind = own.kind();
+    let mut found = vec![Contender { fit: Fit::new(own, features, layers, seed)?, control: false }];
+    // The simplest control stands in every table, whatever else is asked for.
+    let always =
+        std::iter::once("mean-distance").filter(|always| !experiment.controls.iter().any(|named| named == always));
+    let controls = experiment.controls.iter().map(String::as_str).chain(always);
+    for control in controls.filter(|control| *control != kind) {
         let detector = oodlab_detectors::build(control, serde_json::Value::Null, &[])
             .map_err(|error| at("controls", &error.to_string()))?;
         found.push(Contender { fit: Fit::new(detector, features, layers, seed)?, control: true });
@@ -291,6 +317,7 @@ fn misplaced(error: DetectorError) -> anyhow::Error {
                 None => at(place, message),
             }
         }
+        DetectorError::TooFewLayers { .. } => at("scores", &format!("{error}; name the scores that you want")),
         DetectorError::UnknownKind { .. } => at("detector.kind", &error.to_string()),
         DetectorError::UnknownScore { .. } | DetectorError::ScoreTwice(_) => at("scores", &error.to_string()),
         other => at("detector", &other.to_string()),

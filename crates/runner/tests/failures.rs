@@ -37,6 +37,58 @@ fn ctrl_c_keeps_finished_parts_and_says_so() {
     sandbox.ok(&RUN);
 }
 
+#[test]
+fn a_stop_in_training_leaves_the_results_of_an_earlier_run_as_they_were() {
+    let sandbox = small();
+    sandbox.ok(&RUN);
+    let read = || {
+        ["table.csv", "table.md", "scores.parquet"].map(|name| std::fs::read(sandbox.path("results/small").join(name)))
+    };
+    let before = read().map(|bytes| bytes.expect("the first run wrote it"));
+    // Other training, long enough to be stopped in: everything is encoded already.
+    let longer = [&RUN[..], &["detector.train.epochs=100000"]].concat();
+    let mut child = sandbox.command(&longer).stderr(std::process::Stdio::piped()).spawn().expect("the program starts");
+    let checkpoints = || {
+        sandbox
+            .files("store/artifacts/checkpoint")
+            .iter()
+            .filter(|path| path.ends_with("part-00001") || path.to_string_lossy().contains("part-"))
+            .count()
+    };
+    assert!(wait_until(&mut child, || checkpoints() > 0), "training never began");
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill runs");
+    assert!(sent.success());
+    let output = child.wait_with_output().expect("the program ends");
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(130), "{told}");
+    one_error(&told);
+    assert!(read().map(|bytes| bytes.expect("still there")) == before, "a stopped run changed the results");
+}
+
+#[test]
+fn when_every_run_fails_the_results_of_an_earlier_run_stay() {
+    let sandbox = small();
+    sandbox.ok(&RUN);
+    let before = std::fs::read(sandbox.path("results/small/table.csv")).expect("a table");
+    let told = sandbox.fails(1, &[&RUN[..], &["detector.train.learning_rate=1e30", "seeds=[0,1]"]].concat());
+    assert!(told.contains("loss") && told.contains("nothing was written"), "{told}");
+    assert!(std::fs::read(sandbox.path("results/small/table.csv")).expect("still there") == before);
+    // One of two fails: the table holds the other and says so.
+    let half = [&RUN[..], &["sweep.grid={detector.train.learning_rate: [1e-3, 1e30]}"]].concat();
+    sandbox.fails(1, &half);
+    let table = std::fs::read_to_string(sandbox.path("results/small/table.md")).expect("a table");
+    assert!(table.contains("failed: run") && table.contains("1e"), "{table}");
+}
+
+/// Standard error that nobody reads is no reason to stop.
+#[test]
+fn a_closed_standard_error_does_not_stop_a_run() {
+    let sandbox = small();
+    let script = format!("{} {} 2>/dev/full", env!("CARGO_BIN_EXE_oodlab"), RUN.join(" "));
+    let status = Command::new("sh").args(["-c", &script]).current_dir(sandbox.path("")).status().expect("sh runs");
+    assert!(status.success());
+}
+
 /// A limit on the size of files stands for a disk that is full: the write of the first part fails half-way.
 #[test]
 fn a_write_that_fails_half_way_leaves_nothing_behind() {
@@ -70,7 +122,7 @@ fn weights_that_do_not_fit_name_the_first_tensor_and_both_shapes() {
     let sandbox = small();
     let embedded = concat!(env!("CARGO_MANIFEST_DIR"), "/../encoders/weights/efficientnet-lite0.safetensors");
     let told = sandbox.fails(
-        1,
+        2,
         &[&RUN[..], &["encoder.network=efficientnet-lite2", &format!("encoder.weights={embedded}")]].concat(),
     );
     one_error(&told);
@@ -86,7 +138,7 @@ fn a_nan_weight_stops_the_run_before_training() {
     let end = bytes.len();
     bytes[end - 2..].copy_from_slice(&[0xff, 0x7f]);
     std::fs::write(sandbox.path("broken.safetensors"), bytes).expect("writes");
-    let told = sandbox.fails(1, &[&RUN[..], &["encoder.weights=broken.safetensors"]].concat());
+    let told = sandbox.fails(2, &[&RUN[..], &["encoder.weights=broken.safetensors"]].concat());
     one_error(&told);
     assert!(told.contains("NaN") || told.contains("finite"), "{told}");
     assert_eq!(sandbox.files("store/artifacts/fit"), Vec::<std::path::PathBuf>::new());

@@ -40,6 +40,10 @@ fn a_wrong_type_is_named_with_its_place() {
     assert!(errors.contains("x.yaml:7") && errors.contains("many"), "{errors}");
     let errors = refused(&SMALL.replace("[native, matched]", "[native, other]"), &[]);
     assert!(errors.contains("x.yaml:2") && errors.contains("other") && errors.contains("matched"), "{errors}");
+    let errors = refused(&SMALL.replace("epochs: 40", "epochs: 0"), &[]);
+    assert!(errors.contains("x.yaml:8") && errors.contains("epochs"), "{errors}");
+    let errors = refused(&SMALL.replace("limit: {train: 288, id_test: 40, ood: 20}", "limit: [1, 2, 3]"), &[]);
+    assert!(errors.contains("x.yaml:4") && errors.contains("a list"), "{errors}");
 }
 
 #[test]
@@ -73,6 +77,14 @@ fn values_out_of_range_are_refused_before_anything_starts() {
     refused(SMALL, &["seeds=[]"]);
     refused(SMALL, &["sweep.grid={}", "protocols=[]"]);
     refused(SMALL, &["limit.train=0"]);
+    let errors = refused(SMALL, &["sweep.grid.detector.sample.start=[1, 1]"]);
+    assert!(errors.contains("twice"), "{errors}");
+    let errors = refused(SMALL, &["sweep.grid={detector.sample.start: [3, 500]}"]);
+    assert!(errors.contains("cell detector.sample.start=500") && errors.contains("sweep"), "{errors}");
+    let errors = refused(SMALL, &["encoder.resolution=5000"]);
+    assert!(errors.contains("resolution"), "{errors}");
+    let errors = refused(SMALL, &["features.layers=[5]"]);
+    assert!(errors.contains("mfsim"), "{errors}");
     refused(SMALL, &["nonsense"]);
 }
 
@@ -83,6 +95,7 @@ fn the_environment_and_the_command_line_override_the_file() {
     let output = sandbox
         .command(&["config", "x.yaml", "detector.network.width=32"])
         .env("OODLAB__DETECTOR__SAMPLE__START", "7")
+        .env("OODLAB__DETECTOR__TRAIN__LEARNING_RATE", "1e-3")
         .output()
         .expect("the program starts");
     let text = String::from_utf8(output.stdout).expect("UTF-8");
@@ -97,6 +110,9 @@ fn the_environment_and_the_command_line_override_the_file() {
     );
     assert!(line("detector.train.epochs:").contains("x.yaml"), "{text}");
     assert!(line("seeds:").contains("default"), "{text}");
+    assert!(line("detector.train.learning_rate:").contains("0.001"), "{text}");
+    // Settings that the file does not name are shown with their defaults.
+    assert!(line("detector.sample.eta:").contains("default"), "{text}");
 }
 
 #[test]
@@ -104,7 +120,7 @@ fn a_sweep_shares_what_its_cells_have_in_common() {
     let sandbox = Sandbox::new();
     sandbox.write(
         "x.yaml",
-        &format!("{SMALL}sweep:\n  grid: {{detector.sample.start: [1, 3], features.layers: [[1, 2], [5]]}}\n"),
+        &format!("{SMALL}sweep:\n  grid: {{detector.sample.start: [1, 3], features.layers: [[1, 2], [5, 4]]}}\n"),
     );
     let plan = sandbox.ok(&["plan", "x.yaml", "--store", "store", "--json"]);
     let plan: serde_json::Value = serde_json::from_str(&plan).expect("JSON");

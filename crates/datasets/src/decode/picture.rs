@@ -116,6 +116,23 @@ mod tests {
         bytes
     }
 
+    /// [`DECODERS`] goes into the provenance of every result: it must name the crates that are linked.
+    #[test]
+    fn the_decoders_named_are_those_of_the_lock_file() {
+        let lock = concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.lock");
+        let lock = fs_err::read_to_string(lock).expect("the workspace's lock file");
+        let named: Vec<&str> = DECODERS.split([' ', ',', '(', ')']).filter(|word| !word.is_empty()).collect();
+        assert_eq!(named.iter().step_by(2).collect::<Vec<_>>(), [&"png", &"zune-jpeg", &"image"]);
+        for pair in named.chunks_exact(2) {
+            let entry = format!("name = {:?}", pair[0]);
+            let after = lock.lines().zip(lock.lines().skip(1)).filter(|(line, _)| *line == entry);
+            let versions: Vec<&str> = after.map(|(_, version)| version).collect();
+            let expected = format!("version = \"{}.", pair[1]);
+            assert!(!versions.is_empty(), "{} is not in the lock file", pair[0]);
+            assert!(versions.iter().all(|version| version.starts_with(&expected)), "{expected} {versions:?}");
+        }
+    }
+
     #[test]
     fn every_kind_becomes_rgb() {
         let grey = decode(&png(&[9, 200], 2, 1, ExtendedColorType::L8)).expect("valid");

@@ -110,6 +110,15 @@ pub(crate) fn is_image_name(name: &str) -> bool {
     !file.starts_with('.') && matches!(extension.as_deref(), Some("png" | "jpg" | "jpeg"))
 }
 
+/// The ending of a file's name, when it is that of a picture that nothing here reads.
+pub(crate) fn foreign_image_ending(name: &str) -> Option<String> {
+    const FOREIGN: [&str; 9] = ["webp", "bmp", "gif", "tif", "tiff", "ppm", "pgm", "avif", "heic"];
+    let file = name.rsplit('/').next().unwrap_or(name);
+    let (_, ending) = file.rsplit_once('.')?;
+    let ending = ending.to_ascii_lowercase();
+    (!file.starts_with('.') && FOREIGN.contains(&ending.as_str())).then_some(ending)
+}
+
 /// Runs the decoder on arbitrary bytes.
 pub fn fuzz(bytes: &[u8]) {
     for entry in entries(bytes).unwrap_or_default() {

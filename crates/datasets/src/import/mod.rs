@@ -34,7 +34,8 @@ const SHOWN: usize = 10;
 /// What a person allows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ImportOptions {
-    /// Images that nothing reads are left out and recorded, instead of failing the import.
+    /// Images that nothing reads, or that lie in no folder of a class, are left out and recorded, instead of failing the
+    /// import.
     pub allow_unreadable: bool,
 }
 
@@ -49,7 +50,7 @@ pub struct ImportReport {
     pub kept: usize,
     /// Bytes copied.
     pub bytes: u64,
-    /// Files left out because nothing reads them: path and reason.
+    /// Files left out because nothing reads them or they lie in no class: path and reason.
     pub unreadable: Vec<(String, String)>,
     /// What was passed over, and why.
     pub notes: Vec<String>,
@@ -74,7 +75,7 @@ impl Library {
     /// Imports one set from a folder, or from anything below it.
     ///
     /// # Errors
-    /// A known file with a wrong checksum, an image that nothing reads (unless allowed), another content under a path that was
+    /// A known file with a wrong checksum, an image that nothing reads or that lies in no class (unless allowed), another content under a path that was
     /// imported before, nothing found, a full disk. What was imported before stays as it was.
     pub fn import(
         &self,
@@ -151,14 +152,19 @@ impl Library {
         progress: &dyn Progress,
         cancel: &Cancel,
     ) -> Result<ImportReport, DatasetError> {
-        let Plan { manifest, picks, failures, notes, .. } = plan;
+        let Plan { manifest, picks, failures, mut notes, .. } = plan;
         if let Some(failure) = failures.into_iter().next() {
             return Err(failure);
         }
         let folder = self.folder(&manifest.name);
         let picks = without_twins(scan, picks, &folder)?;
         let before = self.index(manifest)?.unwrap_or_else(|| Index::new(&manifest.name));
-        let import = Import { manifest, scan, before: &before, folder: &folder, stage: Stage::new(&folder)? };
+        let (sums, stage) = (self.sums(&manifest.name), Stage::new(&folder)?);
+        let import = Import { manifest, scan, sums, before: &before, folder: &folder, stage };
+        let unproven = picks.iter().filter(|pick| pick.refused.is_none() && !import.is_proven(pick)).count();
+        if sums.is_some() && unproven > 0 {
+            notes.push(format!("{unproven} files without a published or known checksum"));
+        }
         let task = progress.task(&format!("import {}", manifest.name), "files", picks.len() as u64, 0);
         let results: Vec<Result<Outcome, DatasetError>> = picks
             .par_iter()

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::scan::{Found, Scan};
-use crate::decode::zip::is_image_name;
+use crate::decode::zip::{foreign_image_ending, is_image_name};
 use crate::error::DatasetError;
 use crate::manifest::{FolderClasses, Format, KnownFile, Manifest, Role};
 use crate::source::class_of;
@@ -31,6 +31,26 @@ pub(super) struct Pick<'a> {
     pub role: Role,
     /// The known file that it is, with a checksum that must hold.
     pub known: Option<&'a KnownFile>,
+    /// Why it cannot be used, whatever its bytes are.
+    pub refused: Option<Refused>,
+}
+
+/// Why an image of a folder cannot be used.
+pub(super) enum Refused {
+    /// It is a picture of another format, with this ending.
+    Format(String),
+    /// It lies in no folder of a class.
+    NoClass,
+}
+
+impl Refused {
+    /// The reason, and what can be done.
+    pub fn what(&self) -> String {
+        match self {
+            Refused::Format(ending) => format!("a {ending} file, expected PNG or JPEG: convert it"),
+            Refused::NoClass => "it lies in no folder of a class: move it into one, or set `classes: none`".into(),
+        }
+    }
 }
 
 /// What all manifests together know.
@@ -114,6 +134,7 @@ impl<'a> Recogniser<'a> {
                 split: split.clone(),
                 role: known.role,
                 known: Some(known),
+                refused: None,
             });
         };
         for (index, file) in scan.files.iter().enumerate() {
@@ -150,7 +171,8 @@ impl<'a> Recogniser<'a> {
             } else {
                 let split = known.split.clone().unwrap_or_default();
                 let path = known.path.clone();
-                plan.picks.push(Pick { file: index, path, split, role: known.role, known: Some(known) });
+                let (role, known) = (known.role, Some(known));
+                plan.picks.push(Pick { file: index, path, split, role, known, refused: None });
                 return;
             }
         }
@@ -182,6 +204,10 @@ impl<'a> Recogniser<'a> {
                 pick_images(scan, classes, &join(&folder, layout), split, kept_in, plan);
             }
             taken = Some(folder);
+        }
+        // Where no image lies in a class the folder has another layout: nothing of it is the set's.
+        if plan.picks.iter().all(|pick| matches!(pick.refused, Some(Refused::NoClass))) {
+            plan.picks.clear();
         }
     }
 
@@ -229,16 +255,22 @@ fn pick_images(scan: &Scan, classes: FolderClasses, below: &str, split: &str, ke
     for (index, file) in images_below(scan, below) {
         let class = class_of(&file.relative, dot(below));
         let known_class = class.is_some_and(|class| names.is_empty() || names.iter().any(|name| name == class));
-        if classes == FolderClasses::Folder && !known_class {
+        let refused = if classes == FolderClasses::Folder && !known_class {
             strays += 1;
-            continue;
-        }
+            Some(Refused::NoClass)
+        } else {
+            foreign_image_ending(&file.relative).map(Refused::Format)
+        };
         let rest = if below.is_empty() { &file.relative } else { &file.relative[below.len() + 1..] };
         let path = if kept_in == "." { rest.to_owned() } else { format!("{kept_in}/{rest}") };
-        plan.picks.push(Pick { file: index, path, split: split.to_owned(), role: Role::Images, known: None });
+        plan.picks.push(Pick { file: index, path, split: split.to_owned(), role: Role::Images, known: None, refused });
     }
     if strays > 0 {
-        plan.notes.push(format!("{strays} images below {below} lie in no folder of a class and were passed over"));
+        let below = if below.is_empty() { "the folder" } else { below };
+        plan.notes.push(format!(
+            "{strays} images below {below} lie in no folder of a class: put them into `{kept_in}/<class>/`, or set \
+             `classes: none`"
+        ));
     }
 }
 
@@ -303,7 +335,7 @@ fn folders_of(scan: &Scan) -> BTreeSet<String> {
     folders
 }
 
-/// The visible images below a folder, in byte order of their paths.
+/// The visible images below a folder, of foreign formats too, in byte order of their paths.
 fn images_below<'s>(scan: &'s Scan, folder: &str) -> impl Iterator<Item = (usize, &'s Found)> + use<'s> {
     let prefix = if folder.is_empty() { String::new() } else { format!("{folder}/") };
     let start = scan.files.partition_point(|file| file.relative.as_bytes() < prefix.as_bytes());
@@ -314,7 +346,7 @@ fn images_below<'s>(scan: &'s Scan, folder: &str) -> impl Iterator<Item = (usize
 }
 
 fn is_visible_image(path: &str) -> bool {
-    is_image_name(path) && !path.split('/').any(|part| part.starts_with('.'))
+    (is_image_name(path) || foreign_image_ending(path).is_some()) && !path.split('/').any(|part| part.starts_with('.'))
 }
 
 fn join(folder: &str, below: &str) -> String {

@@ -11,6 +11,7 @@ use crate::hash;
 use crate::index::{Index, IndexedFile};
 use crate::manifest::{Format, Manifest, Role};
 use crate::source::cifar_layout;
+use crate::sums::{Sums, as_many};
 
 /// What became of one file.
 pub(super) enum Outcome {
@@ -36,6 +37,8 @@ impl Outcome {
 pub(super) struct Import<'a> {
     pub manifest: &'a Manifest,
     pub scan: &'a Scan,
+    /// The checksums of single files that the manifest names.
+    pub sums: Option<&'a Sums>,
     /// What was imported before.
     pub before: &'a Index,
     /// The set's folder in the data root.
@@ -70,7 +73,22 @@ impl Import<'_> {
                 found: format!("sha256 {} a moment later", file.sha256),
             });
         }
-        let proven = pick.known.is_some_and(|known| known.has_checksum());
+        if let Some(refused) = &pick.refused {
+            file.unreadable = Some(refused.what());
+            return Ok(Outcome::Unreadable(file));
+        }
+        if let Some(sums) = self.sums
+            && let Some(expected) = sums.refuse(&pick.path, &file.sha256)
+        {
+            return Err(DatasetError::Checksum {
+                path: shown,
+                set: self.manifest.name.clone(),
+                file: pick.path.clone(),
+                expected: format!("sha256 {expected} (of {})", sums.file),
+                found: format!("sha256 {}", as_many(&file.sha256, expected)),
+            });
+        }
+        let proven = self.is_proven(pick);
         if let Some(before) = self.earlier(pick) {
             let unchanged = before.blake3 == file.blake3 || proven;
             if !unchanged {
@@ -99,6 +117,11 @@ impl Import<'_> {
             }
             Err(what) => Err(DatasetError::decode(shown, what)),
         }
+    }
+
+    /// Whether a checksum stands for the bytes of a pick: its own in the manifest, or one of the list beside it.
+    pub fn is_proven(&self, pick: &Pick<'_>) -> bool {
+        pick.known.is_some_and(|known| known.has_checksum()) || self.sums.is_some_and(|sums| sums.lists(&pick.path))
     }
 
     /// The indexed file that a pick would repeat: the same path, or the same known file packed or unpacked.

@@ -28,6 +28,11 @@ impl Manifest {
         if self.image_size.is_some_and(|(width, height)| width == 0 || height == 0 || width.max(height) > 16_384) {
             return Some("image_size: expected [width, height], each in 1..=16384".into());
         }
+        if let Some(sums) = &self.sums
+            && (!is_inside(sums) || sums.contains('/') || !sums.ends_with(".sha256"))
+        {
+            return Some(format!("sums: expected the name of a file *.sha256 beside the manifest, found {sums:?}"));
+        }
         self.format_problem().or_else(|| self.file_problem()).or_else(|| self.split_problem())
     }
 

@@ -7,11 +7,13 @@ use oodlab_base::Key;
 use super::{Part, Place, Source};
 use crate::decode::picture;
 use crate::error::DatasetError;
+use crate::hash;
 use crate::image::RgbImage;
 use crate::manifest::{FolderClasses, Manifest};
 
 pub(super) struct Folder {
     files: Vec<Part>,
+    contents: Vec<Key>,
     labels: Vec<Option<u32>>,
 }
 
@@ -46,8 +48,17 @@ impl Folder {
             names.iter().position(|name| *name == class).map(|label| label as u32)
         };
         let labels = files.iter().map(label).collect();
-        Ok(Folder { files, labels })
+        let contents = files.iter().map(content).collect::<Result<_, _>>()?;
+        Ok(Folder { files, contents, labels })
     }
+}
+
+/// The key of a file's bytes, the same wherever they lie.
+fn content(part: &Part) -> Result<Key, DatasetError> {
+    Ok(match &part.place {
+        Place::Disk { blake3, .. } => Key::of_bytes(blake3.as_bytes()),
+        Place::Embedded(_) => Key::of_bytes(hash::blake3(&part.load()?).as_bytes()),
+    })
 }
 
 impl Source for Folder {
@@ -69,9 +80,26 @@ impl Source for Folder {
     }
 
     fn content(&self, index: usize) -> Key {
-        match &self.files[index].place {
-            Place::Disk { blake3, .. } => Key::of_bytes(blake3.as_bytes()),
-            Place::Embedded(path) => Key::of_bytes(path.as_bytes()),
-        }
+        self.contents[index]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::embedded;
+    use crate::manifest::Role;
+
+    #[test]
+    fn equal_bytes_have_one_key_wherever_they_lie() {
+        let part = |path: &str, place| Part { path: path.into(), role: Role::Images, place };
+        let embedded = |path: &str| part(path, Place::Embedded(path.into()));
+        let (one, other) = ("sample/cifar10_test.bin.gz", "sample/fashion_mnist_test_labels.idx.gz");
+        let blake3 = hash::blake3(embedded::file(one).expect("embedded"));
+        let disk = part("elsewhere.bin", Place::Disk { path: "elsewhere.bin".into(), blake3 });
+        let key = content(&embedded(one)).expect("embedded");
+        assert_eq!(content(&disk).expect("a recorded hash"), key);
+        assert_ne!(content(&embedded(other)).expect("embedded"), key);
+        assert!(content(&embedded("sample/none.png")).is_err());
     }
 }

@@ -17,10 +17,18 @@ pub struct Bench {
 impl Bench {
     /// A library with these manifests beside the built-in ones.
     pub fn new(manifests: &[(&str, String)]) -> Bench {
+        Bench::with(manifests, &[])
+    }
+
+    /// As [`Bench::new`], with other files beside the manifests.
+    pub fn with(manifests: &[(&str, String)], others: &[(&str, String)]) -> Bench {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut library = Library::open(&folder.path().join("root")).expect("built-in manifests are valid");
         for (name, text) in manifests {
             write(&folder.path().join("manifests").join(format!("{name}.yaml")), text.as_bytes());
+        }
+        for (path, text) in others {
+            write(&folder.path().join("manifests").join(path), text.as_bytes());
         }
         let added = library.add_folder(&folder.path().join("manifests")).expect("valid manifests");
         assert_eq!(added, manifests.len());

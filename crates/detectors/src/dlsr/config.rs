@@ -1,11 +1,11 @@
 //! DLSR's section of a configuration, and the scores it knows.
 
-use oodlab_diffusion::{LfdnConfig, SampleConfig, Sampler, Schedule, TrainConfig};
+use oodlab_base::text;
+use oodlab_diffusion::{DiffusionError, LfdnConfig, SampleConfig, Sampler, Schedule, TrainConfig};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::KIND;
-use crate::nearest::nearest;
 use crate::{DetectorError, ScoreSpec, section};
 
 /// Sizes of the network, apart from the features' width. The defaults are the paper's.
@@ -60,9 +60,13 @@ impl DlsrConfig {
     }
 
     fn validate(&self) -> Result<(), DetectorError> {
-        let refuse = |error: oodlab_diffusion::DiffusionError| DetectorError::Config {
-            place: "detector".into(),
-            message: error.to_string(),
+        let refuse = |error: DiffusionError| {
+            let place = match &error {
+                DiffusionError::Start { .. } => "detector.sample.start".to_owned(),
+                DiffusionError::Setting { name, .. } => format!("detector.{name}"),
+                _ => "detector".to_owned(),
+            };
+            DetectorError::Config { place, message: error.to_string() }
         };
         self.network(1).validate().map_err(refuse)?;
         self.train.validate().map_err(refuse)?;
@@ -129,7 +133,7 @@ impl Score {
             other => Err(DetectorError::UnknownScore {
                 score: other.to_owned(),
                 kind: KIND,
-                nearest: nearest(other, &NAMES).to_owned(),
+                hint: text::hint(other, NAMES),
                 known: "mse, likelihood_regret, mfsim, {mfsim: {skip_first: true}}".to_owned(),
             }),
         }

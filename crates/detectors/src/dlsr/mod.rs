@@ -72,6 +72,10 @@ impl Detector for Dlsr {
         self.scores.iter().map(|score| score.name().to_owned()).collect()
     }
 
+    fn check_layers(&self, layers: usize) -> Result<(), DetectorError> {
+        fitted::check_layer_count(&self.config, &self.scores, layers)
+    }
+
     fn fit(
         &self,
         train: &Unlabeled<'_>,

@@ -57,8 +57,8 @@ impl Training<'_> {
     /// Trains the network, from the latest checkpoint if there is one.
     ///
     /// # Errors
-    /// When settings, sizes or the number of samples are wrong, the loss is not finite, a checkpoint belongs to another training or cannot be
-    /// kept, or the work is cancelled.
+    /// When settings, sizes or the number of samples are wrong, the loss is not finite, a checkpoint cannot be read or kept, or the work is
+    /// cancelled. A checkpoint that is damaged or of another training is passed over with a warning.
     pub fn run(&self, engine: &mut dyn LfdnEngine, context: &mut TrainContext<'_>) -> Result<Trained, DiffusionError> {
         self.config.validate()?;
         let rows = self.rows()?;
@@ -136,22 +136,32 @@ impl Training<'_> {
     fn resume(&self, training: &str, context: &mut TrainContext<'_>) -> Result<Underway, DiffusionError> {
         let latest = context.checkpoints.latest();
         let latest = latest.map_err(|source| DiffusionError::Keeper { action: "read", source })?;
-        let Some(bytes) = latest else {
-            let state = TrainState::initialise(self.network, self.seed)?;
-            return Ok(Underway { state, first: None, losses: Vec::new() });
-        };
-        let found = Checkpoint::from_bytes(&bytes)?;
+        if let Some(bytes) = latest {
+            match self.usable(training, &bytes) {
+                Ok(found) => {
+                    tracing::info!(epoch = found.epoch, "training continues from a checkpoint");
+                    return Ok(Underway { state: found.state, first: Some(found.first), losses: found.losses });
+                }
+                Err(reason) => tracing::warn!("training begins anew, its checkpoint cannot be used: {reason}"),
+            }
+        }
+        Ok(Underway { state: TrainState::initialise(self.network, self.seed)?, first: None, losses: Vec::new() })
+    }
+
+    /// The checkpoint, if it is one of this training.
+    fn usable(&self, training: &str, bytes: &[u8]) -> Result<Checkpoint, DiffusionError> {
+        let found = Checkpoint::from_bytes(bytes)?;
         if found.training != training {
-            let what = "it belongs to another training (other settings, seed or samples); remove it to begin anew";
-            return Err(DiffusionError::Checkpoint(what.into()));
+            return Err(DiffusionError::Checkpoint(
+                "it belongs to other settings, another seed or other samples".into(),
+            ));
         }
         if found.epoch > self.config.epochs {
             let what =
                 format!("it was made after {} epochs, but only {} are asked for", found.epoch, self.config.epochs);
             return Err(DiffusionError::Checkpoint(what));
         }
-        tracing::info!(epoch = found.epoch, "training continues from a checkpoint");
-        Ok(Underway { state: found.state, first: Some(found.first), losses: found.losses })
+        Ok(found)
     }
 
     /// The batch of a step: its samples in the epoch's order, their steps t and their noise.

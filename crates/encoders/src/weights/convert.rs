@@ -1,14 +1,14 @@
 //! Weights into safetensors: batch norms folded, halves, trunk only, as asked.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::Path;
 
 use half::f16;
+use oodlab_base::file::write_atomic;
 use serde::Serialize;
 
 use super::manifest::manifests;
-use super::{Tensor, WeightError, Weights, atomic};
+use super::{Tensor, WeightError, Weights};
 use crate::{HeadPolicy, fold};
 
 /// Raised by hand when conversion gives other bytes for the same file.
@@ -56,9 +56,7 @@ pub fn convert(
     let prepared = prepare(weights, network, options)?;
     let metadata = metadata(weights, network, options)?;
     let bytes = encode(weights.source(), prepared.tensors(), &metadata, options.half)?;
-    atomic::write(output, "writing converted weights", |file| {
-        file.write_all(&bytes).map_err(WeightError::io("writing converted weights"))
-    })?;
+    write_atomic(output, &bytes).map_err(WeightError::io("writing converted weights"))?;
     Ok(Converted {
         tensors: prepared.tensors().len(),
         elements: prepared.tensors().values().map(|tensor| tensor.values.len() as u64).sum(),
@@ -69,16 +67,21 @@ pub fn convert(
 
 /// Folds and cuts.
 fn prepare(weights: &Weights, network: &str, options: ConvertOptions) -> Result<Weights, WeightError> {
+    let refuse = |reason: String| WeightError::Fold { file: weights.source().to_owned(), reason };
+    let folded = |head| fold(network, weights, head).map_err(|error| refuse(error.to_string()));
     if options.fold {
-        let head = if options.trunk_only { HeadPolicy::Drop } else { HeadPolicy::Keep };
-        return fold(network, weights, head)
-            .map_err(|error| WeightError::Fold { file: weights.source().to_owned(), reason: error.to_string() });
+        return folded(if options.trunk_only { HeadPolicy::Drop } else { HeadPolicy::Keep });
+    }
+    // Whatever is written carries the network's name: it must fit it. A network that this build cannot run is only known by name.
+    if crate::networks().iter().any(|known| known.name == network) {
+        folded(HeadPolicy::Drop)?;
+    } else if !manifests()?.iter().any(|manifest| manifest.network == network) {
+        return Err(refuse(format!("network `{network}` is not known")));
     }
     let mut tensors = weights.tensors().clone();
     if options.trunk_only {
         if !network.starts_with("efficientnet-") {
-            let reason = format!("where the classifier of `{network}` begins is not known; convert it whole");
-            return Err(WeightError::Fold { file: weights.source().to_owned(), reason });
+            return Err(refuse(format!("where the classifier of `{network}` begins is not known; convert it whole")));
         }
         tensors.retain(|name, _| !EFFICIENTNET_HEAD.iter().any(|head| name.starts_with(head)));
     }

@@ -3,10 +3,11 @@
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
+use oodlab_base::file::fill_atomic;
 use sha2::{Digest, Sha256};
 
 use super::manifest::{WeightFile, WeightManifest, manifests};
-use super::{WeightError, Weights, atomic, embedded};
+use super::{WeightError, Weights, embedded};
 
 /// Suffixes of files that may hold weights; a folder's other files are not looked into.
 const SUFFIXES: [&str; 6] = ["pth", "pt", "th", "bin", "ckpt", "safetensors"];
@@ -104,7 +105,9 @@ impl WeightLibrary {
         if to.exists() && sha256_of(&to)? == found {
             return Ok(Imported { name, from: from.to_owned(), to, copied: false });
         }
-        atomic::write(&to, "importing weights", |target| {
+        fs_err::create_dir_all(&self.root).map_err(WeightError::io("importing weights"))?;
+        let fail = |error| WeightError::io("importing weights")(error);
+        fill_atomic(&to, fail, |target| {
             let mut hasher = Sha256::new();
             read_pieces(from, |piece| {
                 hasher.update(piece);
@@ -117,19 +120,25 @@ impl WeightLibrary {
         Ok(Imported { name, from: from.to_owned(), to, copied: true })
     }
 
-    /// Imports every file of a folder (not of the folders in it) that is recognised. A file that is not stops nothing:
-    /// the report says what became of each.
+    /// Imports every file of a folder, and of the folders in it, that is recognised. A file that is not stops nothing: the
+    /// report says what became of each. Links to folders are not followed.
     ///
     /// # Errors
     /// When the folder cannot be listed.
     pub fn import_all(&self, folder: &Path) -> Result<ImportReport, WeightError> {
         let operation = "listing a folder of weights";
         let mut paths = Vec::new();
-        for entry in fs_err::read_dir(folder).map_err(WeightError::io(operation))? {
-            let path = entry.map_err(WeightError::io(operation))?.path();
-            let suffix = path.extension().and_then(|suffix| suffix.to_str()).unwrap_or_default().to_lowercase();
-            if SUFFIXES.contains(&suffix.as_str()) && path.is_file() {
-                paths.push(path);
+        let mut folders = vec![folder.to_owned()];
+        while let Some(folder) = folders.pop() {
+            for entry in fs_err::read_dir(folder).map_err(WeightError::io(operation))? {
+                let entry = entry.map_err(WeightError::io(operation))?;
+                let path = entry.path();
+                let suffix = path.extension().and_then(|suffix| suffix.to_str()).unwrap_or_default().to_lowercase();
+                if entry.file_type().map_err(WeightError::io(operation))?.is_dir() {
+                    folders.push(path);
+                } else if SUFFIXES.contains(&suffix.as_str()) && path.is_file() {
+                    paths.push(path);
+                }
             }
         }
         paths.sort();

@@ -1,6 +1,5 @@
 //! Weight files: reading (safetensors, torch), the weights known to this build, importing and converting them.
 
-mod atomic;
 mod convert;
 mod embedded;
 mod error;

@@ -64,10 +64,20 @@ impl Axis {
         self
     }
 
+    /// The same axis with other ends, its ticks as they are.
+    pub fn stretched(&self, low: f64, high: f64) -> Axis {
+        Axis { low, high, ..self.clone() }
+    }
+
+    pub fn is_logarithmic(&self) -> bool {
+        self.logarithmic
+    }
+
     /// Where a value lies: 0 at the low end, 1 at the high end.
     pub fn fraction(&self, value: f64) -> f64 {
         if self.logarithmic {
-            (value / self.low).ln() / (self.high / self.low).ln()
+            // Differences of logarithms: ratios of far values overflow.
+            (value.ln() - self.low.ln()) / (self.high.ln() - self.low.ln())
         } else {
             // Halved, so that no range overflows.
             (value / 2.0 - self.low / 2.0) / (self.high / 2.0 - self.low / 2.0)
@@ -77,7 +87,7 @@ impl Axis {
     /// The value at a fraction.
     pub fn value(&self, fraction: f64) -> f64 {
         if self.logarithmic {
-            self.low * (self.high / self.low).powf(fraction)
+            self.low.powf(1.0 - fraction) * self.high.powf(fraction)
         } else {
             self.low * (1.0 - fraction) + self.high * fraction
         }

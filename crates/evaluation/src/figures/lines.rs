@@ -76,6 +76,20 @@ pub fn line_figure(chart: &LineChart) -> Result<Figure, FigureError> {
 /// # Errors
 /// When no curve has a finite point.
 pub fn loss_figure(title: &str, curves: &[(String, Vec<(f64, f64)>)]) -> Result<Figure, FigureError> {
+    loss_figure_with(title, "epoch", "loss", curves)
+}
+
+/// [`loss_figure`] with other axis labels: `x_label` for what is counted ("step"), `y_label` for the loss and its unit
+/// ("validation loss, nats"). Where the vertical axis is logarithmic its label says so by itself.
+///
+/// # Errors
+/// When no curve has a finite point.
+pub fn loss_figure_with(
+    title: &str,
+    x_label: &str,
+    y_label: &str,
+    curves: &[(String, Vec<(f64, f64)>)],
+) -> Result<Figure, FigureError> {
     let series = curves
         .iter()
         .map(|(name, points)| LineSeries {
@@ -85,8 +99,8 @@ pub fn loss_figure(title: &str, curves: &[(String, Vec<(f64, f64)>)]) -> Result<
         .collect();
     let mut chart = LineChart {
         title: title.to_owned(),
-        x_label: "epoch".to_owned(),
-        y_label: "loss".to_owned(),
+        x_label: x_label.to_owned(),
+        y_label: y_label.to_owned(),
         series,
         ..LineChart::default()
     };

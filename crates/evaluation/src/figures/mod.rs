@@ -6,6 +6,7 @@
 mod axis;
 mod canvas;
 mod histogram;
+mod histogram_range;
 mod lines;
 mod panel;
 mod png;
@@ -13,7 +14,7 @@ mod roc;
 mod style;
 
 pub use histogram::{HistogramPanel, histogram_figure};
-pub use lines::{LineChart, LinePoint, LineSeries, line_figure, loss_figure};
+pub use lines::{LineChart, LinePoint, LineSeries, line_figure, loss_figure, loss_figure_with};
 pub use roc::{RocPanel, RocSeries, roc_figure};
 
 /// A finished figure.

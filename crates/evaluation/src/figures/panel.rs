@@ -189,7 +189,7 @@ impl Sheet {
                 let (from, to) = ((x, y), (x + SWATCH, y));
                 match entry.swatch {
                     Swatch::Line(series, marked) => {
-                        canvas.line(&[from, to], series.colour, style::CURVE, series.dash)?;
+                        canvas.line(&[from, to], series.colour, series.width, series.dash)?;
                         if marked {
                             canvas.marker((x + SWATCH / 2.0, y), series)?;
                         }

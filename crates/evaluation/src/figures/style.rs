@@ -17,6 +17,9 @@ pub(super) const GRID: RGBColor = RGBColor(0xdd, 0xdd, 0xdd);
 pub(super) const FAINT: RGBColor = RGBColor(0x99, 0x99, 0x99);
 pub(super) const PAPER: RGBColor = RGBColor(0xff, 0xff, 0xff);
 
+/// Controls.
+const CONTROL: RGBColor = RGBColor(0x44, 0x44, 0x44);
+
 /// In-distribution in histograms.
 pub(super) const ID: RGBColor = COLOURS[0];
 /// Out-of-distribution in histograms.
@@ -61,6 +64,8 @@ pub(super) struct SeriesStyle {
     pub colour: RGBColor,
     pub dash: &'static [f64],
     pub marker: Marker,
+    /// Width of its line, in pixels.
+    pub width: f64,
 }
 
 pub(super) fn series(number: usize) -> SeriesStyle {
@@ -69,5 +74,17 @@ pub(super) fn series(number: usize) -> SeriesStyle {
         colour: COLOURS[number % COLOURS.len()],
         dash: DASHES[round % DASHES.len()],
         marker: MARKERS[round % MARKERS.len()],
+        width: CURVE,
+    }
+}
+
+/// How the control of that number is drawn: thin and dark grey, the first one solid, so that it can lie on top of any series
+/// and both be seen.
+pub(super) fn control(number: usize) -> SeriesStyle {
+    SeriesStyle {
+        colour: CONTROL,
+        dash: DASHES[number % DASHES.len()],
+        marker: MARKERS[number % MARKERS.len()],
+        width: HAIR,
     }
 }

@@ -31,7 +31,7 @@ pub(super) struct Entry {
     pub sets: usize,
     pub auroc: OverSeeds,
     pub fpr95: OverSeeds,
-    /// Half the width of the DeLong interval, meaned over seeds; only for the column of a set.
+    /// [`half_width`] meaned over seeds; only for the column of a set.
     pub half_width: Option<f64>,
 }
 
@@ -75,8 +75,36 @@ pub(super) struct Block {
     pub id_counts: Vec<u64>,
     pub id_lists: Vec<String>,
     pub rules: Vec<String>,
+    pub intervals: Intervals,
     pub headings: Vec<Heading>,
     pub lines: Vec<Line>,
+}
+
+/// What a caption says of DeLong intervals.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(super) struct Intervals {
+    /// The largest [`half_width`] of a row; `None` where no row has an interval.
+    pub widest: Option<f64>,
+    /// Whether a row has an interval of no width.
+    pub pointlike: bool,
+}
+
+impl Intervals {
+    /// Those of two tables together.
+    pub fn and(self, other: Intervals) -> Intervals {
+        let widest = [self.widest, other.widest].into_iter().flatten().max_by(f64::total_cmp);
+        Intervals { widest, pointlike: self.pointlike || other.pointlike }
+    }
+
+    fn of(row: &Row) -> Intervals {
+        let widest = half_width(row);
+        Intervals { widest, pointlike: widest == Some(0.0) }
+    }
+}
+
+/// Half the width that the DeLong interval has before it is cut at 0 and 1: its longer arm.
+fn half_width(row: &Row) -> Option<f64> {
+    Some((row.auroc_high? - row.auroc).max(row.auroc - row.auroc_low?))
 }
 
 impl Block {
@@ -148,6 +176,7 @@ fn block(rows: &[&Row], fpr95: Positive) -> Block {
         id_counts: Vec::new(),
         id_lists: Vec::new(),
         rules: Vec::new(),
+        intervals: rows.iter().map(|row| Intervals::of(row)).fold(Intervals::default(), Intervals::and),
         headings,
         lines: Vec::new(),
     };
@@ -209,8 +238,7 @@ fn entry(rows: &[&Row], heading: &Heading, fpr95: Positive) -> Option<Entry> {
             if mine.is_empty() {
                 return None;
             }
-            let widths: Vec<f64> =
-                mine.iter().filter_map(|row| Some((row.auroc_high? - row.auroc_low?) / 2.0)).collect();
+            let widths: Vec<f64> = mine.iter().filter_map(|row| half_width(row)).collect();
             Some(Entry {
                 seeds: mine.len(),
                 sets: 1,

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::metrics::{FprRule, Positive};
 
 use super::Table;
-use super::layout::{Block, Entry, Heading, OverSeeds, blocks};
+use super::layout::{Block, Entry, Heading, Intervals, OverSeeds, blocks};
 
 /// What a Markdown table shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,14 +30,16 @@ impl Table {
     }
 
     /// One Markdown table for each (benchmark, protocol, cell): lines are scores, columns OOD sets and their mean, cells
-    /// `AUROC / FPR95` in percent, the best AUROC of a column bold. Several seeds give mean ± standard deviation. The
-    /// caption names every convention; it stands below each table, or once below the last where it is the same for all.
+    /// `AUROC / FPR95` in percent, the best AUROC of a column bold (with all that print the same). Several seeds give mean
+    /// ± standard deviation. The caption names every convention and the widest DeLong interval; it stands below each
+    /// table, or once below the last where all tables have the same conventions.
     #[must_use]
     pub fn to_markdown_with(&self, options: MarkdownOptions) -> String {
         let blocks = blocks(self, options.fpr95);
         let captions: Vec<String> = blocks.iter().map(|block| caption(block, options.fpr95)).collect();
         // Tables of one sweep say the same of themselves: once is enough then.
         let same = captions.windows(2).all(|pair| pair[0] == pair[1]);
+        let together = blocks.iter().map(|block| block.intervals).fold(Intervals::default(), Intervals::and);
         let mut out = String::new();
         for (index, (block, caption)) in blocks.iter().zip(&captions).enumerate() {
             if index > 0 {
@@ -45,7 +47,7 @@ impl Table {
             }
             write_block(&mut out, block, options);
             if !same || index + 1 == blocks.len() {
-                let _ = writeln!(out, "\n{caption}");
+                let _ = writeln!(out, "\n{caption}{}", uncertainty(if same { together } else { block.intervals }));
             }
         }
         out
@@ -62,7 +64,7 @@ fn write_block(out: &mut String, block: &Block, options: MarkdownOptions) {
     if options.intervals {
         let _ = writeln!(
             out,
-            "\nAUROC ± half the width of its 95 % DeLong interval, in percent{}.\n",
+            "\nAUROC ± half the width of its 95 % DeLong interval (not cut at 0 and 100), in percent{}.\n",
             if block.seeds() == [1] { "" } else { " (both are means over seeds)" }
         );
         write_grid(out, block, |entry, best| {
@@ -133,7 +135,7 @@ fn caption(block: &Block, fpr95: Positive) -> String {
         Positive::Ood => "share of ID rejected when 95 % of OOD is caught (column `fpr95_ood`; lower is better)",
     };
     let mut text = format!(
-        "AUROC / FPR95 in percent; best AUROC of each column bold. AUROC: probability that an OOD sample scores higher than \
+        "AUROC / FPR95 in percent; best AUROC of each column bold, with all that print the same. AUROC: probability that an OOD sample scores higher than \
          an ID sample, ties counting one half. FPR95: {meaning}."
     );
     for rule in &block.rules {
@@ -166,6 +168,19 @@ fn caption(block: &Block, fpr95: Positive) -> String {
         })
         .collect();
     let _ = write!(text, " OOD: {}.", sets.join(", "));
+    text
+}
+
+/// How far a caption's AUROCs can be trusted: the end of the caption.
+fn uncertainty(intervals: Intervals) -> String {
+    let Some(widest) = intervals.widest else { return String::new() };
+    let mut text = format!(" 95 % DeLong half-width of a single AUROC: at most {} points.", hundredths(widest));
+    if intervals.pointlike {
+        text.push_str(
+            " Where all pairs are ordered alike (a perfectly separated set) the DeLong interval has no width and \
+             understates the uncertainty.",
+        );
+    }
     text
 }
 

@@ -3,15 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use oodlab_base::file::write_atomic;
 
 use super::{print, print_json};
 use crate::baseline::Baseline;
 use crate::commands::run::execute;
-use crate::config::Source;
+use crate::config::{Environment, Source};
 use crate::failure::settings;
 use crate::lab::Lab;
 use crate::numerics;
-use crate::output::write_atomic;
 
 /// Runs the experiment (stored stages are reused) and compares or rewrites the baseline.
 pub fn run(lab: &Lab, path: &Path, update: bool, json: bool) -> Result<()> {
@@ -24,10 +24,16 @@ pub fn run(lab: &Lab, path: &Path, update: bool, json: bool) -> Result<()> {
             return Err(settings(format!("there is no baseline {}; {hint}", path.display())));
         }
     };
-    let source = Source::open(&file, &[])?;
+    let source = Source::open(&file, &[], Environment::Ignore)?;
     let outcome = execute(lab, &source)?;
     outcome.fail_if_any_run_failed()?;
-    let now = Baseline::of(&outcome.table, &source.name, &file.display().to_string(), numerics::describe());
+    let now = Baseline::of(
+        &outcome.table,
+        &outcome.train_lists,
+        &source.name,
+        &file.display().to_string(),
+        numerics::describe(),
+    );
     let moved = before.as_ref().map(|before| before.moved(&now)).unwrap_or_default();
     if update {
         if let Some(parent) = path.parent() {

@@ -4,14 +4,16 @@ use anyhow::Result;
 
 use super::{print, print_json};
 use crate::cli::Target;
-use crate::config::Source;
+use crate::config::{Environment, Source};
 
 /// Prints one line a setting: `key: value  # origin`.
 pub fn run(target: &Target, json: bool) -> Result<()> {
-    let source = Source::open(&target.file, &target.overrides)?;
+    let source = Source::open(&target.file, &target.overrides, Environment::Read)?;
     let settings = source.describe()?;
     // Every cell must resolve, or `run` would refuse what `config` shows.
-    source.cells()?;
+    for (cell, experiment) in source.cells()? {
+        experiment.resolved().map_err(|error| source.locate(&cell, error))?;
+    }
     if json {
         return print_json(&settings);
     }

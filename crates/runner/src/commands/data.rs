@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use oodlab_base::file::write_atomic;
 use oodlab_datasets::{ImportOptions, ImportReport, Status};
 
 use super::{print, print_json};
 use crate::cli::DataCommand;
 use crate::lab::Lab;
-use crate::output::write_atomic;
 
 /// Runs one of the data commands.
 pub fn run(lab: &Lab, command: &DataCommand, json: bool) -> Result<()> {

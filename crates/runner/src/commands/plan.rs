@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::run::score_stage;
 use super::{print, print_json};
 use crate::cli::Target;
-use crate::config::Source;
+use crate::config::{Environment, Source};
 use crate::lab::Lab;
 use crate::plan::Plan;
 
@@ -34,7 +34,7 @@ struct Report {
 
 /// Prints cells, stages, what is shared, done and left.
 pub fn run(lab: &Lab, target: &Target, json: bool) -> Result<()> {
-    let source = Source::open(&target.file, &target.overrides)?;
+    let source = Source::open(&target.file, &target.overrides, Environment::Read)?;
     let plan = Plan::new(lab, &source)?;
     let report = report(lab, plan)?;
     if json { print_json(&report) } else { print(&describe(&report)) }

@@ -1,6 +1,7 @@
 //! `oodlab run`: every stage of every cell and seed, then tables and figures.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,24 +12,25 @@ use oodlab_features::{Features, Scores};
 
 use crate::cli::Target;
 use crate::commands::{print, print_json};
-use crate::config::Source;
-use crate::failure::is_cancelled;
+use crate::config::{Environment, Source};
+use crate::failure::{describe, is_cancelled};
 use crate::lab::Lab;
 use crate::output::{self, Outcome, ScoredContender, ScoredRun};
 use crate::plan::{Contender, Plan, Run};
+use crate::stages::Note;
 use crate::stages::encode::Encode;
 use crate::stages::score::Score;
 
 /// Runs an experiment file and prints its table.
 pub fn run(lab: &Lab, target: &Target, json: bool) -> Result<()> {
-    let source = Source::open(&target.file, &target.overrides)?;
+    let source = Source::open(&target.file, &target.overrides, Environment::Read)?;
     let outcome = execute(lab, &source)?;
     if json {
         print_json(&outcome.summary())?;
     } else {
         print(&outcome.table.to_terminal())?;
-        for (set, how) in &outcome.missing {
-            print(&format!("missing: {set} (not in any mean above); {how}\n"))?;
+        for note in &outcome.notes {
+            print(&format!("{note}\n"))?;
         }
         print(&format!("written: {}\n", outcome.folder.display()))?;
     }
@@ -49,15 +51,18 @@ pub fn execute(lab: &Lab, source: &Source) -> Result<Outcome> {
         let run_folder = output::start_run(lab, &folder, source, run)?;
         let started = Instant::now();
         match worker.run(run) {
-            Ok(mut done) => {
-                done.seconds.insert("total".into(), started.elapsed().as_secs_f64());
+            Ok(done) => {
+                tracing::info!(seconds = started.elapsed().as_secs_f64(), "finished");
                 output::finish_run(&run_folder, source, run, &done)?;
                 scored.push(done);
             }
-            Err(error) if is_cancelled(&error) => return Err(error),
+            Err(error) if is_cancelled(&error) || lab.cancel.is_cancelled() => return Err(error),
+            // One run alone: its error is the program's.
+            Err(error) if plan.runs.len() == 1 => return Err(error),
             Err(error) => {
-                tracing::error!("run {} failed: {error:#}", run.key.short());
-                failures.insert(run.key.short(), format!("{error:#}"));
+                let told = describe(&error);
+                tracing::error!("run {} ({}) failed: {told}", run.key.short(), run.name());
+                failures.insert(format!("{} ({})", run.key.short(), run.name()), told);
             }
         }
         lab.run_log.close();
@@ -67,59 +72,59 @@ pub fn execute(lab: &Lab, source: &Source) -> Result<Outcome> {
 
 struct Worker<'a> {
     lab: &'a Lab,
-    /// Features by key, so that cells that share them read them once.
-    features: BTreeMap<Key, Arc<Features>>,
+    /// Features by key with the note of their computation, so that detectors and cells that share them read them once.
+    features: BTreeMap<Key, (Arc<Features>, Note)>,
 }
 
 impl Worker<'_> {
     fn run(&mut self, run: &Run) -> Result<ScoredRun> {
-        let mut seconds = BTreeMap::new();
-        let started = Instant::now();
+        // What the runs before needed and this one does not makes room.
+        let needed: BTreeSet<Key> = run.encodes().map(Encode::key).collect();
+        self.features.retain(|key, _| needed.contains(key));
         // Everything is encoded first: an unreadable image is found before hours of training.
-        for encode in [&run.train, &run.id_test].into_iter().chain(run.outliers.iter().map(|o| &o.encode)) {
+        for encode in run.encodes() {
             self.encoded(encode)?;
         }
-        seconds.insert("encode".to_owned(), started.elapsed().as_secs_f64());
         let mut contenders = Vec::new();
+        let mut notes: BTreeMap<Key, Note> =
+            self.features.iter().map(|(key, (_, note))| (*key, note.clone())).collect();
         for contender in &run.contenders {
-            contenders.push(self.contend(run, contender, &mut seconds)?);
+            let (scored, note) = self.contend(run, contender)?;
+            notes.insert(contender.fit.key(), note);
+            contenders.push(scored);
         }
-        ScoredRun::new(run, contenders, seconds)
+        ScoredRun::new(run, contenders, notes)
     }
 
     fn encoded(&mut self, encode: &Encode) -> Result<Arc<Features>> {
-        if let Some(known) = self.features.get(&encode.key()) {
+        if let Some((known, _)) = self.features.get(&encode.key()) {
             return Ok(known.clone());
         }
-        let features = Arc::new(encode.run(self.lab)?);
-        self.features.insert(encode.key(), features.clone());
+        let (features, note) = encode.run(self.lab)?;
+        let features = Arc::new(features);
+        self.features.insert(encode.key(), (features.clone(), note));
         Ok(features)
     }
 
-    fn contend(
-        &mut self,
-        run: &Run,
-        contender: &Contender,
-        seconds: &mut BTreeMap<String, f64>,
-    ) -> Result<ScoredContender> {
+    fn contend(&mut self, run: &Run, contender: &Contender) -> Result<(ScoredContender, Note)> {
         let kind = contender.fit.detector().kind();
-        let started = Instant::now();
         let train = self.encoded(&run.train)?;
-        let fitted: Arc<dyn FittedDetector> = Arc::from(
-            contender
-                .fit
-                .run(self.lab, || Ok(Arc::new(train.select(&run.layers)?)))
-                .with_context(|| format!("fit {kind}"))?,
-        );
-        seconds.insert(format!("fit {kind}"), started.elapsed().as_secs_f64());
-        let started = Instant::now();
+        let select = || Ok(Arc::new(train.select(&run.layers)?));
+        let (fitted, note) = contender.fit.run(self.lab, select).with_context(|| format!("fit {kind}"))?;
+        let fitted: Arc<dyn FittedDetector> = Arc::from(fitted);
         let id = self.score(run, contender, &fitted, &run.id_test)?;
         let mut outliers = Vec::new();
         for outlier in &run.outliers {
             outliers.push(self.score(run, contender, &fitted, &outlier.encode)?);
         }
-        seconds.insert(format!("score {kind}"), started.elapsed().as_secs_f64());
-        Ok(ScoredContender { detector: kind.to_owned(), curves: fitted.curves(), id, outliers })
+        let scored = ScoredContender {
+            detector: kind.to_owned(),
+            control: contender.control,
+            curves: fitted.curves(),
+            id,
+            outliers,
+        };
+        Ok((scored, note))
     }
 
     fn score(
@@ -132,9 +137,8 @@ impl Worker<'_> {
         let features = self.encoded(encode)?;
         let stage = score_stage(run, contender, encode)?;
         let label = stage.label().to_owned();
-        stage
-            .run(self.lab, || Ok(fitted.clone()), || Ok(Arc::new(features.select(&run.layers)?)))
-            .with_context(|| label)
+        let part = |rows: Range<usize>| Ok(features.slice(rows).select(&run.layers)?);
+        stage.run(self.lab, || Ok(fitted.clone()), part).with_context(|| label)
     }
 }
 
@@ -142,6 +146,6 @@ impl Worker<'_> {
 pub fn score_stage(run: &Run, contender: &Contender, encode: &Encode) -> Result<Score> {
     let detector = contender.fit.detector();
     let config = serde_json::json!({ "score": detector.score_config(), "layers": run.layers, "seed": run.seed });
-    let label = format!("score {} with {}", encode.images().name(), detector.kind());
+    let label = format!("score {} with {}", encode.name(), detector.kind());
     Score::new(contender.fit.key(), encode.key(), &config, encode.images().len(), label)
 }

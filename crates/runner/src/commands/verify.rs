@@ -1,14 +1,15 @@
 //! `oodlab verify`: this build against golden numbers from independent programs.
 
+use std::cell::RefCell;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use oodlab_base::golden::{GoldenFile, Outcome};
-use oodlab_encoders::weights::Weights;
+use oodlab_encoders::weights::{WeightError, Weights};
 use serde::Serialize;
 
 use super::{print, print_json};
-use crate::failure::settings;
+use crate::failure::{self, settings};
 use crate::lab::Lab;
 
 #[derive(Serialize)]
@@ -26,11 +27,22 @@ struct Line {
 /// Runs every golden file of the folder (or those built in), one line each.
 pub fn run(lab: &Lab, folder: Option<&Path>, strict: bool, json: bool) -> Result<()> {
     let weights = lab.weights()?;
-    let find = |name: &str| weights.find(name).ok();
+    // Weights that are not at hand skip a file; damaged ones fail it.
+    let damaged: RefCell<Option<WeightError>> = RefCell::new(None);
+    let find = |name: &str| match weights.find(name) {
+        Ok(found) => Some(found),
+        Err(WeightError::NotAtHand { .. } | WeightError::Unknown { .. }) => None,
+        Err(error) => {
+            damaged.replace(Some(error));
+            None
+        }
+    };
     let mut lines = Vec::new();
     for (name, bytes) in files(folder)? {
         lab.cancel.check()?;
-        lines.push(line(format!("{name}.safetensors"), check(&name, &bytes, &find)));
+        let outcome = bytes.and_then(|bytes| check(&name, &bytes, &find));
+        let outcome = damaged.take().map_or(outcome, |error| Err(error.into()));
+        lines.push(line(format!("{name}.safetensors"), outcome));
     }
     if folder.is_none() {
         lines.extend(oodlab_evaluation::self_check().into_iter().map(|(name, outcome)| line(name, Ok(outcome))));
@@ -66,28 +78,31 @@ fn check(name: &str, bytes: &[u8], find: &dyn Fn(&str) -> Option<Weights>) -> Re
     Ok(Outcome::Skipped { needs: "a build that knows this kind of file".into() })
 }
 
-fn files(folder: Option<&Path>) -> Result<Vec<(String, Vec<u8>)>> {
+/// File stem and bytes, or why they cannot be read: one unreadable file does not hide the others.
+type Read = (String, Result<Vec<u8>>);
+
+fn files(folder: Option<&Path>) -> Result<Vec<Read>> {
     let Some(folder) = folder else {
         let built_in = [
             oodlab_datasets::golden::embedded(),
             oodlab_diffusion::golden::embedded(),
             oodlab_encoders::golden::embedded(),
         ];
-        return Ok(built_in.into_iter().flatten().map(|(name, bytes)| (name.to_owned(), bytes.to_vec())).collect());
+        return Ok(built_in.into_iter().flatten().map(|(name, bytes)| (name.to_owned(), Ok(bytes.to_vec()))).collect());
     };
     let mut found = Vec::new();
     for entry in fs_err::read_dir(folder).map_err(|error| settings(format!("--golden: {error}")))? {
         let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "safetensors") {
+        if path.extension().is_some_and(|extension| extension == "safetensors") && !path.is_dir() {
             let name =
                 path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).context("a file without a name")?;
-            found.push((name, fs_err::read(&path)?));
+            found.push((name, fs_err::read(&path).map_err(anyhow::Error::from)));
         }
     }
     if found.is_empty() {
         return Err(settings(format!("--golden {}: no .safetensors file in it", folder.display())));
     }
-    found.sort();
+    found.sort_by(|a, b| a.0.cmp(&b.0));
     Ok(found)
 }
 
@@ -103,7 +118,7 @@ fn line(file: String, outcome: Result<Outcome>) -> Line {
             compared("fail", comparison, Some(detail))
         }
         Ok(Outcome::Skipped { needs }) => ("skipped", None, None, Some(format!("needs {needs}"))),
-        Err(error) => ("fail", None, None, Some(format!("{error:#}"))),
+        Err(error) => ("fail", None, None, Some(failure::describe(&error))),
     };
     Line { file, status, worst_error, tolerance, detail }
 }

@@ -27,6 +27,9 @@ pub fn run(lab: &Lab, command: &WeightsCommand, json: bool) -> Result<()> {
     }
 }
 
+/// Files that hold no known weights: so many are named.
+const UNKNOWN_SHOWN: usize = 5;
+
 #[derive(Serialize)]
 struct Line {
     name: String,
@@ -101,8 +104,11 @@ fn report(found: &ImportReport, json: bool) -> Result<()> {
         let how = if one.copied { "imported" } else { "had already" };
         text.push_str(&format!("{how}  {}  {}\n", one.name, one.to.display()));
     }
-    for path in &found.unknown {
+    for path in found.unknown.iter().take(UNKNOWN_SHOWN) {
         text.push_str(&format!("unknown   {}\n", path.display()));
+    }
+    if found.unknown.len() > UNKNOWN_SHOWN {
+        text.push_str(&format!("unknown   and {} more\n", found.unknown.len() - UNKNOWN_SHOWN));
     }
     for error in &found.failed {
         text.push_str(&format!("failed    {error}\n"));

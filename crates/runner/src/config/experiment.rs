@@ -4,12 +4,17 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use figment::error::Kind;
+use figment::value::Value;
+use oodlab_base::text;
 use oodlab_encoders::EncoderConfig;
 use serde::{Deserialize, Serialize};
 
 use super::layers::{Layer, merge};
-use super::place::{line_of, nearest};
-use crate::failure::settings;
+use super::place::line_of;
+use crate::failure::{Misplaced, at, settings};
+
+/// A grid may have so many cells.
+const MOST_CELLS: usize = 100_000;
 
 /// How an out-of-distribution image reaches the encoder's input size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -86,7 +91,7 @@ pub struct Experiment {
     /// The detector's scores, in the table's order; all of its scores when absent.
     #[serde(default)]
     pub scores: Vec<serde_json::Value>,
-    /// Simple detectors that stand beside it in every table.
+    /// Simple detectors that stand beside it in every table; `mean-distance` always does.
     #[serde(default = "mean_distance")]
     pub controls: Vec<String>,
     /// One run each.
@@ -98,6 +103,26 @@ pub struct Experiment {
     /// Cells to run.
     #[serde(default)]
     pub sweep: Sweep,
+}
+
+impl Experiment {
+    /// With the detector's defaults filled in.
+    pub fn resolved(&self) -> Result<Experiment> {
+        let detector = crate::plan::detector(self)?;
+        let mut section = serde_json::Map::new();
+        section.insert("kind".into(), detector.kind().into());
+        for config in [detector.fit_config(), detector.score_config()] {
+            if let serde_json::Value::Object(map) = config {
+                // The scores have a section of their own, and layer weights stand under `features`.
+                let own = map.into_iter().filter(|(key, _)| key != "scores" && key != "layer_weights");
+                section.extend(own);
+            }
+        }
+        if let Some(weights) = self.detector.get("layer_weights") {
+            section.insert("layer_weights".into(), weights.clone());
+        }
+        Ok(Experiment { detector: section, ..self.clone() })
+    }
 }
 
 fn both_protocols() -> Vec<Protocol> {
@@ -114,8 +139,18 @@ fn seed_zero() -> Vec<u64> {
 
 /// Merges the layers and reads the experiment, or says what is wrong, in which file and line.
 pub fn extract(layers: &[Layer]) -> Result<Experiment> {
-    let experiment: Experiment = merge(layers).extract().map_err(|error| explain(&error, layers))?;
-    check(&experiment)?;
+    let merged = merge(layers);
+    for section in ["encoder", "features", "detector", "limit", "sweep"] {
+        let found = match merged.find_value(section) {
+            Err(_) | Ok(Value::Dict(..)) => continue,
+            Ok(Value::Empty(..)) => "nothing; leave the section out",
+            Ok(Value::Array(..)) => "a list",
+            Ok(_) => "a single value",
+        };
+        return Err(locate(layers, at(section, &format!("expected keys with values, found {found}"))));
+    }
+    let experiment: Experiment = merged.extract().map_err(|error| explain(&error, layers))?;
+    check(&experiment).map_err(|error| locate(layers, error))?;
     Ok(experiment)
 }
 
@@ -123,35 +158,51 @@ fn check(experiment: &Experiment) -> Result<()> {
     let Experiment { protocols, seeds, detector, features, sweep, .. } = experiment;
     for (what, empty) in [("protocols", protocols.is_empty()), ("seeds", seeds.is_empty())] {
         if empty {
-            return Err(settings(format!("{what}: expected at least one")));
+            return Err(at(what, "expected at least one"));
         }
     }
     let twice = |what: &str, names: Vec<String>| {
         let again = names.iter().enumerate().find(|(at, name)| names[..*at].contains(name));
-        again.map_or(Ok(()), |(_, name)| Err(settings(format!("{what}: {name} is given twice"))))
+        again.map_or(Ok(()), |(_, name)| Err(at(what, &format!("{name} is given twice"))))
     };
     twice("protocols", protocols.iter().map(|p| p.name().to_owned()).collect())?;
     twice("seeds", seeds.iter().map(u64::to_string).collect())?;
     twice("controls", experiment.controls.clone())?;
     if !detector.get("kind").is_some_and(serde_json::Value::is_string) {
-        return Err(settings("detector.kind: expected the name of a detector, as in `kind: dlsr`"));
+        return Err(at("detector.kind", "expected the name of a detector, as in `kind: dlsr`"));
     }
     let Limit { train, id_test, ood } = experiment.limit;
     for (what, limit) in [("train", train), ("id_test", id_test), ("ood", ood)] {
         if limit == Some(0) {
-            return Err(settings(format!("limit.{what}: expected at least one image; leave it out to read all")));
+            return Err(at(&format!("limit.{what}"), "expected at least one image; leave it out to read all"));
         }
     }
     if let (Some(layers), Some(weights)) = (&features.layers, &features.layer_weights)
         && layers.len() != weights.len()
     {
         let (weights, layers) = (weights.len(), layers.len());
-        return Err(settings(format!("features.layer_weights: {weights} weights for {layers} layers")));
+        return Err(at("features.layer_weights", &format!("{weights} weights for {layers} layers")));
     }
-    if let Some((key, _)) = sweep.grid.iter().find(|(_, values)| values.is_empty()) {
-        return Err(settings(format!("sweep.grid.{key}: expected at least one value")));
+    let cells = sweep.grid.values().try_fold(1usize, |cells, values| cells.checked_mul(values.len().max(1)));
+    if cells.is_none_or(|cells| cells > MOST_CELLS) {
+        return Err(at("sweep.grid", &format!("more than {MOST_CELLS} combinations; sweep fewer keys at once")));
+    }
+    for (key, values) in &sweep.grid {
+        let place = format!("sweep.grid.{key}");
+        if values.is_empty() {
+            return Err(at(&place, "expected at least one value"));
+        }
+        twice(&place, values.iter().map(ToString::to_string).collect())?;
     }
     Ok(())
+}
+
+/// Adds file and line to an error of one of the values; any other passes.
+pub fn locate(layers: &[Layer], error: anyhow::Error) -> anyhow::Error {
+    match error.downcast::<Misplaced>() {
+        Ok(Misplaced { key, message }) => at_place(layers, None, &key.split('.').collect::<Vec<_>>(), &message),
+        Err(other) => other,
+    }
 }
 
 /// Turns figment's error into one that names the place and, for an unknown key, the nearest known one.
@@ -175,7 +226,7 @@ fn explain(error: &figment::Error, layers: &[Layer]) -> anyhow::Error {
 
 /// `unknown key "strat"; did you mean "start"? known keys: ..`
 pub fn unknown_key<'a>(field: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
-    let hint = nearest(field, known.clone()).map(|near| format!("; did you mean {near:?}?")).unwrap_or_default();
+    let hint = text::hint(field, known.clone());
     format!("unknown key {field:?}{hint} (known: {})", known.collect::<Vec<_>>().join(", "))
 }
 

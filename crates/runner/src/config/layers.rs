@@ -14,6 +14,15 @@ use crate::failure::settings;
 /// Variables `OODLAB__DETECTOR__SAMPLE__START` override the file.
 const ENVIRONMENT_PREFIX: &str = "OODLAB__";
 
+/// Whether variables of the environment override the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Environment {
+    /// They do.
+    Read,
+    /// They do not: what a baseline guards is the file alone.
+    Ignore,
+}
+
 /// One source of values.
 #[derive(Debug, Clone)]
 pub struct Layer {
@@ -36,14 +45,13 @@ impl Provider for Layer {
 }
 
 /// The layers of an experiment file with overrides, in order of growing priority.
-pub fn gather(file: &Path, overrides: &[String]) -> Result<Vec<Layer>> {
+pub fn gather(file: &Path, overrides: &[String], environment: Environment) -> Result<Vec<Layer>> {
     let mut layers = Vec::new();
     read_with_extended(file, &mut layers, &mut Vec::new())?;
-    let environment = figment::providers::Env::prefixed(ENVIRONMENT_PREFIX).split("__");
-    let values = environment.data().map_err(|error| settings(format!("environment: {error}")))?;
-    let values: Dict = values.into_values().flatten().collect();
-    if !values.is_empty() {
-        layers.push(Layer { origin: "environment".into(), text: None, values });
+    if environment == Environment::Read
+        && let Some(layer) = from_environment(std::env::vars())?
+    {
+        layers.push(layer);
     }
     if !overrides.is_empty() {
         let mut values = Dict::new();
@@ -57,6 +65,19 @@ pub fn gather(file: &Path, overrides: &[String]) -> Result<Vec<Layer>> {
         layers.push(Layer { origin: "command line".into(), text: None, values });
     }
     Ok(layers)
+}
+
+/// The layer of all variables with the prefix; values are YAML, as on the command line.
+fn from_environment(variables: impl Iterator<Item = (String, String)>) -> Result<Option<Layer>> {
+    let mut found: Vec<(String, String)> = variables.filter(|(name, _)| name.starts_with(ENVIRONMENT_PREFIX)).collect();
+    found.sort();
+    let mut values = Dict::new();
+    for (name, text) in &found {
+        let key = name[ENVIRONMENT_PREFIX.len()..].to_lowercase().replace("__", ".");
+        let value = yaml::parse_value(text).map_err(|error| error.context(format!("variable {name}")))?;
+        insert(&mut values, &key, value).map_err(|error| error.context(format!("variable {name}")))?;
+    }
+    Ok((!found.is_empty()).then(|| Layer { origin: "environment".into(), text: None, values }))
 }
 
 /// A layer that sets dotted keys: a cell of a sweep.
@@ -105,7 +126,8 @@ fn read_with_extended(file: &Path, layers: &mut Vec<Layer>, open: &mut Vec<PathB
     };
     for parent in parents {
         let path = file.parent().unwrap_or(Path::new("")).join(parent);
-        read_with_extended(&path, layers, open)?;
+        read_with_extended(&path, layers, open)
+            .map_err(|error| error.context(format!("{} extends {}", file.display(), path.display())))?;
     }
     open.pop();
     layers.push(Layer { origin: file.display().to_string(), text: Some(text), values });
@@ -113,7 +135,11 @@ fn read_with_extended(file: &Path, layers: &mut Vec<Layer>, open: &mut Vec<PathB
 }
 
 fn insert(values: &mut Dict, key: &str, value: Value) -> Result<()> {
-    let (parents, last) = key.rsplit_once('.').map_or((None, key), |(parents, last)| (Some(parents), last));
+    // The keys of a grid hold dots themselves.
+    let (parents, last) = match key.strip_prefix("sweep.grid.") {
+        Some(swept) => (Some("sweep.grid"), swept),
+        None => key.rsplit_once('.').map_or((None, key), |(parents, last)| (Some(parents), last)),
+    };
     if key.split('.').any(|part| part.trim().is_empty()) {
         return Err(settings(format!("key {key:?}: expected names joined by dots, as in detector.sample.start")));
     }
@@ -154,6 +180,16 @@ mod tests {
         let same =
             merge(&[layer("file", "detector: {kind: dlsr, blocks: 4}"), layer("line", "detector: {kind: dlsr}")]);
         assert!(same.contains("detector.blocks"));
+    }
+
+    #[test]
+    fn variables_are_read_as_yaml() {
+        let set = [("OODLAB__A__B", "1e-3"), ("OODLAB__A__C", "[1, 2]"), ("OODLAB_STORE", "x"), ("PATH", "y")];
+        let layer = from_environment(set.into_iter().map(|(n, v)| (n.to_owned(), v.to_owned()))).expect("valid");
+        let merged = merge(&[layer.expect("two variables")]);
+        assert_eq!(merged.extract_inner::<f64>("a.b").expect("set"), 1e-3);
+        assert_eq!(merged.extract_inner::<Vec<u32>>("a.c").expect("set"), [1, 2]);
+        assert!(from_environment(std::iter::empty()).expect("nothing").is_none());
     }
 
     #[test]

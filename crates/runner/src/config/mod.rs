@@ -7,12 +7,12 @@ pub mod place;
 pub mod sweep;
 pub mod yaml;
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use anyhow::Result;
 
-use crate::failure::Misplaced;
 pub use experiment::{Experiment, Protocol};
+pub use layers::Environment;
 use layers::Layer;
 pub use sweep::Cell;
 
@@ -27,8 +27,8 @@ pub struct Source {
 
 impl Source {
     /// Reads the file, what it extends, the environment and the overrides.
-    pub fn open(path: &Path, overrides: &[String]) -> Result<Source> {
-        let layers = layers::gather(path, overrides)?;
+    pub fn open(path: &Path, overrides: &[String], environment: Environment) -> Result<Source> {
+        let layers = layers::gather(path, overrides, environment)?;
         Ok(Source { path: path.to_owned(), name: experiment_name(path), layers })
     }
 
@@ -43,36 +43,49 @@ impl Source {
         sweep::cells(&base.sweep)
             .into_iter()
             .map(|cell| {
-                let mut layers = self.layers.clone();
-                layers.push(layers::from_pairs("sweep", cell.overrides.iter().map(|(k, v)| (k.as_str(), v.clone())))?);
-                Ok((cell, experiment::extract(&layers)?))
+                let experiment = experiment::extract(&self.layers_of(&cell)?)?;
+                Ok((cell, experiment))
             })
             .collect()
     }
 
-    /// Adds file and line to an error of one of the experiment's values, and the cell to any other.
+    /// Adds file and line to an error of one of a cell's values, and names the cell.
     pub fn locate(&self, cell: &Cell, error: anyhow::Error) -> anyhow::Error {
-        match error.downcast::<Misplaced>() {
-            Ok(Misplaced { key, message }) => {
-                let path: Vec<&str> = key.split('.').collect();
-                experiment::at_place(&self.layers, None, &path, &message)
-            }
-            Err(other) if cell.name.is_empty() => other,
-            Err(other) => other.context(format!("cell {}", cell.name)),
-        }
+        let located = match self.layers_of(cell) {
+            Ok(layers) => experiment::locate(&layers, error),
+            Err(_) => error,
+        };
+        if cell.name.is_empty() { located } else { located.context(format!("cell {}", cell.name)) }
+    }
+
+    fn layers_of(&self, cell: &Cell) -> Result<Vec<Layer>> {
+        let mut layers = self.layers.clone();
+        layers.push(layers::from_pairs("sweep", cell.overrides.iter().map(|(k, v)| (k.as_str(), v.clone())))?);
+        Ok(layers)
     }
 
     /// The resolved configuration, one `key: value  # origin` a line.
     pub fn describe(&self) -> Result<Vec<origin::Setting>> {
-        origin::settings_of(&self.layers, &self.base()?)
+        let base = self.base()?;
+        let resolved = base.resolved().map_err(|error| experiment::locate(&self.layers, error))?;
+        origin::settings_of(&self.layers, &resolved)
     }
 }
 
 /// An experiment's name is its path below the folder `experiments`, or its file name.
 fn experiment_name(path: &Path) -> String {
-    let parts: Vec<String> = path.with_extension("").iter().map(|part| part.to_string_lossy().into_owned()).collect();
-    let below = parts.iter().rposition(|part| part == "experiments").map_or(parts.len() - 1, |at| at + 1);
-    parts[below.min(parts.len() - 1)..].join("/")
+    let file = path.with_extension("");
+    // Only names: `..` must not lead out of the results folder.
+    let parts: Vec<String> = file
+        .components()
+        .filter_map(|part| match part {
+            Component::Normal(name) => Some(name.to_string_lossy().into_owned()),
+            _ => None,
+        })
+        .collect();
+    let last = parts.len().saturating_sub(1);
+    let below = parts.iter().rposition(|part| part == "experiments").map_or(last, |at| at + 1);
+    parts[below.min(last)..].join("/")
 }
 
 #[cfg(test)]
@@ -84,5 +97,6 @@ mod tests {
         assert_eq!(experiment_name(Path::new("experiments/dlsr/fig4.yaml")), "dlsr/fig4");
         assert_eq!(experiment_name(Path::new("/a/experiments/x/experiments/quick.yaml")), "quick");
         assert_eq!(experiment_name(Path::new("elsewhere/mine.yaml")), "mine");
+        assert_eq!(experiment_name(Path::new("experiments/../../mine.yaml")), "mine");
     }
 }

@@ -1,4 +1,4 @@
-//! Where in a file a key stands, and which known key a wrong one is nearest to.
+//! Where in a file a key stands.
 
 /// The 1-based line of the deepest part of a dotted path that the text holds as a key.
 ///
@@ -27,35 +27,6 @@ fn holds_key(line: &str, key: &str) -> bool {
     })
 }
 
-/// The candidate with the smallest edit distance, if it is near enough to be what was meant.
-pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    candidates
-        .into_iter()
-        .map(|candidate| (distance(word, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= candidate.len().max(word.len()) / 2)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
-}
-
-/// Edits (insert, delete, replace, swap of neighbours) that turn one word into the other.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
-    for i in 1..=a.len() {
-        let mut row = vec![i];
-        for j in 1..=b.len() {
-            let change = usize::from(a[i - 1] != b[j - 1]);
-            let mut best = (rows[i - 1][j] + 1).min(row[j - 1] + 1).min(rows[i - 1][j - 1] + change);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                best = best.min(rows[i - 2][j - 2] + 1);
-            }
-            row.push(best);
-        }
-        rows.push(row);
-    }
-    rows[a.len()][b.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,12 +40,5 @@ mod tests {
         assert_eq!(line_of(text, &["features", "layers"]), Some(2));
         assert_eq!(line_of(text, &["detector", "absent"]), Some(3));
         assert_eq!(line_of(text, &["absent"]), None);
-    }
-
-    #[test]
-    fn the_nearest_word_is_named_and_a_far_one_is_not() {
-        assert_eq!(nearest("strat", ["start", "stride", "eta"]), Some("start"));
-        assert_eq!(nearest("protocol", ["protocols", "benchmark"]), Some("protocols"));
-        assert_eq!(nearest("zzzzzz", ["start", "stride"]), None);
     }
 }

@@ -11,7 +11,8 @@ use crate::failure::settings;
 pub fn read_file(path: &Path) -> Result<(String, Dict)> {
     let text =
         fs_err::read_to_string(path).map_err(|error| settings(format!("cannot read the experiment file: {error}")))?;
-    let dict = parse(&text).with_context(|| format!("in {}", path.display()))?;
+    // Editors on Windows write a byte order mark.
+    let dict = parse(text.trim_start_matches('\u{feff}')).with_context(|| format!("in {}", path.display()))?;
     Ok((text, dict))
 }
 

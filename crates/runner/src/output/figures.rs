@@ -1,16 +1,17 @@
 //! The figures of an experiment: ROC curves and score histograms of each run, losses, and metrics against a swept key.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use oodlab_base::file::write_atomic;
 use oodlab_evaluation::figures::{
     Figure, HistogramPanel, LineChart, LinePoint, LineSeries, RocPanel, RocSeries, histogram_figure, line_figure,
     loss_figure, roc_figure,
 };
 use oodlab_evaluation::{Counts, Row, Table};
 
-use super::{ScoredRun, write_atomic};
+use super::ScoredRun;
 
 /// Up to so many runs each get figures of their own; a larger sweep gets those of the sweep alone.
 const RUNS_DRAWN: usize = 6;
@@ -18,8 +19,28 @@ const RUNS_DRAWN: usize = 6;
 /// PNG pixels per SVG unit: sharp in print at column width.
 const PNG_SCALE: f32 = 2.0;
 
-/// Draws everything that the scores and rows allow.
+/// Draws everything that the scores and rows allow, and removes the figures of an earlier run that this one does not have.
 pub fn write(folder: &Path, table: &Table, scored: &[ScoredRun]) -> Result<()> {
+    let mut folder = Folder { path: folder, written: BTreeSet::new() };
+    draw(&mut folder, table, scored)?;
+    for entry in fs_err::read_dir(folder.path)? {
+        let path = entry?.path();
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let drawn = path.extension().is_some_and(|kind| kind == "svg" || kind == "png");
+        if drawn && !folder.written.contains(&name) {
+            fs_err::remove_file(path)?;
+        }
+    }
+    Ok(())
+}
+
+/// The folder of figures and what was written into it.
+struct Folder<'a> {
+    path: &'a Path,
+    written: BTreeSet<String>,
+}
+
+fn draw(folder: &mut Folder<'_>, table: &Table, scored: &[ScoredRun]) -> Result<()> {
     if scored.len() <= RUNS_DRAWN {
         for run in scored {
             let suffix = if scored.len() == 1 {
@@ -38,8 +59,9 @@ pub fn write(folder: &Path, table: &Table, scored: &[ScoredRun]) -> Result<()> {
     Ok(())
 }
 
-fn run_figures(folder: &Path, run: &ScoredRun, suffix: &str) -> Result<()> {
-    let protocols: std::collections::BTreeSet<&String> = run.sets.iter().map(|(protocol, _)| protocol).collect();
+fn run_figures(folder: &mut Folder<'_>, run: &ScoredRun, suffix: &str) -> Result<()> {
+    let which = if suffix.is_empty() { String::new() } else { format!(", {}", run.name) };
+    let protocols: BTreeSet<&String> = run.sets.iter().map(|(protocol, _)| protocol).collect();
     for protocol in protocols {
         let sets = || run.sets.iter().enumerate().filter(|(_, (of, _))| of == protocol);
         let mut panels = Vec::new();
@@ -48,12 +70,13 @@ fn run_figures(folder: &Path, run: &ScoredRun, suffix: &str) -> Result<()> {
             for contender in &run.contenders {
                 for name in &contender.id.names {
                     let (id, ood) = columns(contender, name, at)?;
-                    series.push(RocSeries::new(name, &Counts::new(id, ood)?));
+                    let curve = RocSeries::new(name, &Counts::new(id, ood)?);
+                    series.push(if contender.control { curve.control() } else { curve });
                 }
             }
             panels.push(RocPanel { title: set.clone(), series });
         }
-        let title = format!("ROC, {} against each set, protocol {protocol}", run.id_set);
+        let title = format!("ROC, {} against each set, protocol {protocol}{which}", run.id_set);
         save(folder, &format!("roc-{protocol}{suffix}"), &roc_figure(&title, &panels)?)?;
         for contender in &run.contenders {
             for name in &contender.id.names {
@@ -62,7 +85,7 @@ fn run_figures(folder: &Path, run: &ScoredRun, suffix: &str) -> Result<()> {
                     let (id, ood) = columns(contender, name, at)?;
                     panels.push(HistogramPanel { title: set.clone(), id: id.to_vec(), ood: ood.to_vec() });
                 }
-                let title = format!("{name}, {} against each set, protocol {protocol}", run.id_set);
+                let title = format!("{name}, {} against each set, protocol {protocol}{which}", run.id_set);
                 save(
                     folder,
                     &format!("histogram-{name}-{protocol}{suffix}"),
@@ -95,22 +118,26 @@ fn columns<'a>(contender: &'a super::ScoredContender, name: &str, at: usize) -> 
 }
 
 /// Mean AUROC and FPR95 of each group against the swept key, one figure a protocol, group and metric.
-fn sweep_figures(folder: &Path, table: &Table, key: &str) -> Result<()> {
-    let mut charts: BTreeMap<(&str, &str, usize), Vec<&Row>> = BTreeMap::new();
+fn sweep_figures(folder: &mut Folder<'_>, table: &Table, key: &str) -> Result<()> {
+    let mut charts: BTreeMap<(&str, &str, &str, usize), Vec<&Row>> = BTreeMap::new();
     for row in &table.rows {
         if let Some(sets) = row.mean_of() {
-            charts.entry((&row.protocol, &row.group, sets)).or_default().push(row);
+            charts.entry((&row.benchmark, &row.protocol, &row.group, sets)).or_default().push(row);
         }
     }
-    for ((protocol, group, sets), rows) in charts {
+    for ((benchmark, protocol, group, sets), rows) in charts {
         for (metric, label, value) in [
             ("auroc", "AUROC, %", (|row| row.auroc) as fn(&Row) -> f64),
             ("fpr95_id", "FPR95, % of OOD accepted at 95 % of ID accepted", |row| row.fpr95_id),
         ] {
             let chart = sweep_chart(&rows, key, value);
             let (x_names, series) = chart;
-            let title = format!("{group} sets (mean of {sets}), protocol {protocol}");
-            let note = "band: standard deviation over seeds".to_owned();
+            let title = format!("{benchmark}, {group} sets (mean of {sets}), protocol {protocol}");
+            let seeds: BTreeSet<u64> = rows.iter().map(|row| row.seed).collect();
+            let note = match seeds.len() {
+                1 => "one seed".to_owned(),
+                seeds => format!("bars: standard deviation over {seeds} seeds"),
+            };
             let chart = LineChart {
                 title,
                 x_label: key.to_owned(),
@@ -120,7 +147,7 @@ fn sweep_figures(folder: &Path, table: &Table, key: &str) -> Result<()> {
                 y_limits: None,
                 note,
             };
-            save(folder, &format!("sweep-{metric}-{group}-{protocol}"), &line_figure(&chart)?)?;
+            save(folder, &format!("sweep-{metric}-{benchmark}-{group}-of-{sets}-{protocol}"), &line_figure(&chart)?)?;
         }
     }
     Ok(())
@@ -173,7 +200,10 @@ fn point(x: f64, values: &[f64]) -> Option<LinePoint> {
     (!values.is_empty()).then_some(LinePoint { x, y: mean, interval })
 }
 
-fn save(folder: &Path, name: &str, figure: &Figure) -> Result<()> {
-    write_atomic(&folder.join(format!("{name}.svg")), figure.svg.as_bytes())?;
-    write_atomic(&folder.join(format!("{name}.png")), &figure.to_png(PNG_SCALE)?)
+fn save(folder: &mut Folder<'_>, name: &str, figure: &Figure) -> Result<()> {
+    let (svg, png) = (format!("{name}.svg"), format!("{name}.png"));
+    write_atomic(&folder.path.join(&svg), figure.svg.as_bytes())?;
+    write_atomic(&folder.path.join(&png), &figure.to_png(PNG_SCALE)?)?;
+    folder.written.extend([svg, png]);
+    Ok(())
 }

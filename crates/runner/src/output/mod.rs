@@ -3,10 +3,13 @@
 mod figures;
 mod run_folder;
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
+use oodlab_base::Key;
+use oodlab_base::file::write_atomic;
+use oodlab_datasets::ImageSet;
 use oodlab_evaluation::scores::{ScoreRecords, write_scores_parquet};
 use oodlab_evaluation::{FprRule, Metrics, Row, Table, evaluate};
 use oodlab_features::Scores;
@@ -14,12 +17,15 @@ use serde::Serialize;
 
 use crate::lab::Lab;
 use crate::plan::{Plan, Run};
+use crate::stages::Note;
 pub use run_folder::{finish_run, start_run};
 
 /// The scores of one detector of a run.
 pub struct ScoredContender {
     /// Detector kind.
     pub detector: String,
+    /// Whether it is a control.
+    pub control: bool,
     /// Curves of the fit, for detectors that are trained.
     pub curves: Vec<oodlab_detectors::Curve>,
     /// Scores of the in-distribution test images.
@@ -34,21 +40,29 @@ pub struct ScoredRun {
     pub rows: Vec<Row>,
     /// Its detectors.
     pub contenders: Vec<ScoredContender>,
+    /// Cell and seed, for people.
+    name: String,
     /// Column values that its records share.
     cell: String,
     seed: u64,
     id_set: String,
     /// (protocol, set name) of each out-of-distribution set.
     sets: Vec<(String, String)>,
-    /// Wall time by stage.
-    pub seconds: BTreeMap<String, f64>,
+    /// Training images: set, split, count and hash.
+    pub trained_on: String,
+    /// Hash of the training images.
+    pub train_list: String,
+    /// Sets of which only a part is at hand.
+    pub partial: Vec<String>,
+    /// How each stage was computed, by its key.
+    pub notes: BTreeMap<Key, Note>,
     /// What the metrics warn of.
     pub warnings: Vec<String>,
 }
 
 impl ScoredRun {
     /// Computes the metrics of every detector, score and set.
-    pub fn new(run: &Run, contenders: Vec<ScoredContender>, seconds: BTreeMap<String, f64>) -> Result<ScoredRun> {
+    pub fn new(run: &Run, contenders: Vec<ScoredContender>, notes: BTreeMap<Key, Note>) -> Result<ScoredRun> {
         let mut rows = Vec::new();
         let mut warnings = Vec::new();
         for contender in &contenders {
@@ -81,10 +95,34 @@ impl ScoredRun {
                 }
             }
         }
-        let sets =
-            run.outliers.iter().map(|o| (o.protocol.name().to_owned(), o.encode.images().name().to_owned())).collect();
-        let id_set = run.id_test.images().name().to_owned();
-        Ok(ScoredRun { rows, contenders, cell: run.cell.name.clone(), seed: run.seed, id_set, sets, seconds, warnings })
+        let sets = run
+            .outliers
+            .iter()
+            .map(|outlier| (outlier.protocol.name().to_owned(), outlier.encode.images().name().to_owned()))
+            .collect();
+        let train = run.train.images();
+        let mut partial: Vec<String> = run.encodes().filter_map(|encode| partial(encode.images())).collect();
+        partial.dedup();
+        Ok(ScoredRun {
+            rows,
+            contenders,
+            name: run.name(),
+            cell: run.cell.name.clone(),
+            seed: run.seed,
+            id_set: run.id_test.images().name().to_owned(),
+            sets,
+            trained_on: format!(
+                "{} {}, {} images (list {})",
+                train.name(),
+                train.split(),
+                train.len(),
+                &train.list_key().hex()[..8]
+            ),
+            train_list: train.list_key().short(),
+            partial,
+            notes,
+            warnings,
+        })
     }
 
     fn add_records(&self, records: &mut ScoreRecords) {
@@ -115,6 +153,12 @@ impl ScoredRun {
     }
 }
 
+/// `textures all: 300 of 5640 images at hand`, for a set that is not complete.
+fn partial(images: &ImageSet) -> Option<String> {
+    let (found, expected) = (images.found(), images.expected()?);
+    (found < expected).then(|| format!("{} {}: {found} of {expected} images at hand", images.name(), images.split()))
+}
+
 fn metrics(id: &Scores, ood: &Scores, name: &str) -> Result<Metrics> {
     let column =
         |scores: &'_ Scores| scores.column(name).map(<[f64]>::to_vec).with_context(|| format!("no score {name:?}"));
@@ -129,9 +173,12 @@ pub struct Outcome {
     pub table: Table,
     /// Where it was written.
     pub folder: PathBuf,
-    /// Out-of-distribution sets that were not at hand, and how to get them.
-    pub missing: BTreeMap<String, String>,
-    /// Run key to error.
+    /// What a reader must know beside the numbers: training images, partial and missing sets, failed runs.
+    pub notes: Vec<String>,
+    /// Hashes of the training images of all runs.
+    pub train_lists: BTreeSet<String>,
+    missing: BTreeMap<String, String>,
+    /// Run to error.
     pub failures: BTreeMap<String, String>,
     runs: usize,
 }
@@ -177,7 +224,7 @@ pub fn prepare(lab: &Lab, plan: &Plan) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// Writes tables, scores and figures of all finished runs.
+/// Writes tables, scores and figures of all finished runs. When none finished, what an earlier run wrote stays.
 pub fn write(
     lab: &Lab,
     plan: &Plan,
@@ -185,6 +232,9 @@ pub fn write(
     scored: &[ScoredRun],
     failures: BTreeMap<String, String>,
 ) -> Result<Outcome> {
+    if let (true, Some((run, error))) = (scored.is_empty(), failures.iter().next()) {
+        anyhow::bail!("all {} runs failed, nothing was written; the first, {run}: {error}", plan.runs.len());
+    }
     let rows = scored.iter().flat_map(|run| &run.rows).map(|row| Row { experiment: plan.name.clone(), ..row.clone() });
     let mut table = Table::new(rows.collect());
     table.group_means();
@@ -192,14 +242,9 @@ pub fn write(
     for run in scored {
         run.add_records(&mut records);
     }
-    let mut markdown = table.to_markdown();
-    if !plan.missing.is_empty() {
-        let missing: Vec<String> = plan.missing.iter().map(|(set, how)| format!("* {set}: {how}\n")).collect();
-        markdown.push_str(&format!(
-            "\nSets of the benchmark that were not at hand, and are in no mean:\n\n{}",
-            missing.concat()
-        ));
-    }
+    let notes = notes(plan, scored, &failures);
+    let listed: String = notes.iter().map(|note| format!("* {note}\n")).collect();
+    let markdown = format!("{}\n{listed}", table.to_markdown().trim_end_matches('\n').to_owned() + "\n");
     write_atomic(&folder.join("table.csv"), &table.to_csv()?)?;
     write_atomic(&folder.join("table.md"), markdown.as_bytes())?;
     write_atomic(&folder.join("scores.parquet"), &write_scores_parquet(&records)?)?;
@@ -209,26 +254,19 @@ pub fn write(
         name: plan.name.clone(),
         table,
         folder,
+        notes,
+        train_lists: scored.iter().map(|run| run.train_list.clone()).collect(),
         missing: plan.missing.clone(),
         failures,
         runs: plan.runs.len(),
     })
 }
 
-/// Writes a file whole or not at all: a reader never sees half of it, and a full disk leaves nothing behind.
-pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
-    use std::io::Write;
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let temporary = path.with_file_name(format!(".{name}.{}.part", std::process::id()));
-    let written = (|| {
-        let mut file = fs_err::File::create(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs_err::rename(&temporary, path)
-    })();
-    if written.is_err() {
-        // The temporary file may not exist; the error that matters is the one above.
-        let _ = fs_err::remove_file(&temporary);
-    }
-    Ok(written?)
+fn notes(plan: &Plan, scored: &[ScoredRun], failures: &BTreeMap<String, String>) -> Vec<String> {
+    let trained: BTreeSet<String> = scored.iter().map(|run| format!("trained on {}", run.trained_on)).collect();
+    let partial: BTreeSet<String> =
+        scored.iter().flat_map(|run| &run.partial).map(|set| format!("partial: {set}")).collect();
+    let missing = plan.missing.iter().map(|(set, how)| format!("missing: {set}, in no mean above; {how}"));
+    let failed = failures.iter().map(|(run, error)| format!("failed: run {run}: {error}"));
+    trained.into_iter().chain(partial).chain(missing).chain(failed).collect()
 }

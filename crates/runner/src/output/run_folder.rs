@@ -3,13 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use oodlab_base::file::write_atomic;
 use serde::Serialize;
 
-use super::{ScoredRun, write_atomic};
+use super::ScoredRun;
 use crate::config::Source;
+use crate::config::experiment::Sweep;
 use crate::lab::Lab;
-use crate::numerics;
 use crate::plan::Run;
+use crate::stages::Note;
 use crate::stages::encode::Encode;
 
 /// Everything that a number of this run came from.
@@ -23,13 +25,9 @@ struct Provenance<'a> {
     run: String,
     cell: &'a str,
     seed: u64,
-    numerics: String,
-    threads: usize,
-    image_decoders: &'static str,
     encoder: EncoderRecord<'a>,
     sets: Vec<SetRecord>,
     detectors: Vec<DetectorRecord<'a>>,
-    seconds: &'a std::collections::BTreeMap<String, f64>,
     warnings: &'a [String],
 }
 
@@ -47,8 +45,12 @@ struct SetRecord {
     set: String,
     split: String,
     images: usize,
+    found: usize,
+    expected: Option<usize>,
     list: String,
     features: String,
+    /// How the features were computed: version, commit, numerics, decoders, threads, seconds.
+    computed: Note,
 }
 
 #[derive(Serialize)]
@@ -56,14 +58,19 @@ struct DetectorRecord<'a> {
     kind: &'a str,
     control: bool,
     fit: String,
+    /// How it was fitted: version, commit, numerics, threads, seconds.
+    computed: Note,
 }
 
 /// Makes the run's folder, writes its configuration, and sends the log there.
 pub fn start_run(lab: &Lab, folder: &Path, source: &Source, run: &Run) -> Result<PathBuf> {
     let folder = folder.join("runs").join(run.key.short());
     fs_err::create_dir_all(&folder)?;
-    let config = serde_yaml::to_string(&run.experiment)?;
-    let header = format!("# {} of {}, as resolved; run {}\n", cell_name(run), source.path.display(), run.key.short());
+    let mut experiment = run.experiment.resolved()?;
+    experiment.seeds = vec![run.seed];
+    experiment.sweep = Sweep::default();
+    let config = serde_yaml::to_string(&experiment)?;
+    let header = format!("# {} of {}, as resolved; run {}\n", run.name(), source.path.display(), run.key.short());
     write_atomic(&folder.join("config.yaml"), format!("{header}{config}").as_bytes())?;
     lab.run_log.open(&folder.join("log.jsonl"))?;
     tracing::info!(run = run.key.short(), cell = run.cell.name, seed = run.seed, "started");
@@ -77,8 +84,11 @@ pub fn finish_run(folder: &Path, source: &Source, run: &Run, done: &ScoredRun) -
         set: encode.images().name().to_owned(),
         split: encode.images().split().to_owned(),
         images: encode.images().len(),
+        found: encode.images().found(),
+        expected: encode.images().expected(),
         list: encode.images().list_key().hex(),
         features: encode.key().hex(),
+        computed: done.notes.get(&encode.key()).cloned().unwrap_or_default(),
     };
     let mut sets = vec![record("train".into(), &run.train), record("id".into(), &run.id_test)];
     sets.extend(run.outliers.iter().map(|o| record(format!("{} {}", o.protocol.name(), o.group), &o.encode)));
@@ -86,6 +96,7 @@ pub fn finish_run(folder: &Path, source: &Source, run: &Run, done: &ScoredRun) -
         kind: contender.fit.detector().kind(),
         control: contender.control,
         fit: contender.fit.key().hex(),
+        computed: done.notes.get(&contender.fit.key()).cloned().unwrap_or_default(),
     });
     let provenance = Provenance {
         program: env!("CARGO_PKG_NAME"),
@@ -96,9 +107,6 @@ pub fn finish_run(folder: &Path, source: &Source, run: &Run, done: &ScoredRun) -
         run: run.key.hex(),
         cell: &run.cell.name,
         seed: run.seed,
-        numerics: numerics::describe(),
-        threads: rayon::current_num_threads(),
-        image_decoders: oodlab_datasets::decode::picture::DECODERS,
         encoder: EncoderRecord {
             config: &run.experiment.encoder,
             key: run.encoder.key().hex(),
@@ -107,22 +115,12 @@ pub fn finish_run(folder: &Path, source: &Source, run: &Run, done: &ScoredRun) -
         },
         sets,
         detectors: detectors.collect(),
-        seconds: &done.seconds,
         warnings: &done.warnings,
     };
-    for (stage, seconds) in &done.seconds {
-        tracing::info!(stage, seconds, "finished");
-    }
-    write_atomic(
-        &folder.join("provenance.json"),
-        format!("{}\n", serde_json::to_string_pretty(&provenance)?).as_bytes(),
-    )
-}
-
-fn cell_name(run: &Run) -> String {
-    if run.cell.name.is_empty() {
-        format!("seed {}", run.seed)
-    } else {
-        format!("cell {}, seed {}", run.cell.name, run.seed)
-    }
+    let text = format!(
+        "{}
+",
+        serde_json::to_string_pretty(&provenance)?
+    );
+    Ok(write_atomic(&folder.join("provenance.json"), text.as_bytes())?)
 }

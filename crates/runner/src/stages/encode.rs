@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use oodlab_base::Task;
 use oodlab_base::{Key, KeyBuilder};
+use oodlab_datasets::decode::picture::DECODERS;
 use oodlab_datasets::{ImageSet, RgbImage, resize};
 use oodlab_encoders::Encoder;
 use oodlab_features::{Features, file};
 use rayon::prelude::*;
 
-use super::{Work, each_part, ranges};
+use super::{Note, Work, each_part, ranges};
 use crate::lab::Lab;
 
 /// Raise when the stage's results change.
@@ -37,6 +39,7 @@ impl Encode {
             .key("encoder", &encoder.key())
             .key("images", &images.list_key())
             .text("size", &size)
+            .text("decoders", DECODERS)
             .finish();
         Encode { encoder: encoder.clone(), images: images.clone(), squash, key }
     }
@@ -51,28 +54,38 @@ impl Encode {
         &self.images
     }
 
+    /// Set, split and size: `mnist test at 32x32`.
+    pub fn name(&self) -> String {
+        let size = self.squash.map(|(width, height)| format!(" at {width}x{height}")).unwrap_or_default();
+        format!("{} {}{size}", self.images.name(), self.images.split())
+    }
+
     /// What the bar says: `encode mnist test at 32x32`.
     pub fn label(&self) -> String {
-        let size = self.squash.map(|(width, height)| format!(" at {width}x{height}")).unwrap_or_default();
-        format!("encode {} {}{size}", self.images.name(), self.images.split())
+        format!("encode {}", self.name())
     }
 
     /// (parts stored already, parts in all).
     pub fn state(&self, lab: &Lab) -> Result<(usize, usize)> {
         let parts = ranges(self.images.len(), PART_IMAGES).len();
-        Ok((lab.store.artifact("encode", &self.key).parts()?.len().min(parts), parts))
+        Ok((lab.store()?.artifact("encode", &self.key).parts()?.len().min(parts), parts))
     }
 
-    /// Reads or computes the features of all images.
-    pub fn run(&self, lab: &Lab) -> Result<Features> {
-        let artifact = lab.store.artifact("encode", &self.key);
+    /// Reads or computes the features of all images; also tells how they were computed.
+    pub fn run(&self, lab: &Lab) -> Result<(Features, Note)> {
+        let artifact = lab.store()?.artifact("encode", &self.key);
         let ranges = ranges(self.images.len(), PART_IMAGES);
         anyhow::ensure!(!ranges.is_empty(), "{}: the set has no images", self.images.name());
         let mut whole: Option<Features> = None;
         let label = self.label();
         let sizes = ranges.iter().map(|rows| rows.len() as u64).collect();
-        let compute = |part: usize| self.encode(ranges[part].clone());
-        each_part(lab, &artifact, &Work { label: &label, unit: "images", sizes }, compute, |part, bytes| {
+        let compute = |part: usize, task: &dyn Task| {
+            let bytes = self.encode(ranges[part].clone())?;
+            task.advance(ranges[part].len() as u64);
+            Ok(bytes)
+        };
+        let work = Work { label: &label, unit: Some("images"), sizes };
+        let note = each_part(lab, &artifact, &work, compute, |part, bytes| {
             let features =
                 file::from_bytes(bytes).with_context(|| format!("{} part {part}", artifact.folder().display()))?;
             match &mut whole {
@@ -83,7 +96,7 @@ impl Encode {
         })?;
         let features = whole.context("no features")?;
         features.check_finite().with_context(|| self.label())?;
-        Ok(features)
+        Ok((features, note))
     }
 
     fn encode(&self, rows: std::ops::Range<usize>) -> Result<Vec<u8>> {

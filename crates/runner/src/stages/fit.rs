@@ -3,13 +3,13 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use oodlab_base::{Key, KeyBuilder, Seed};
+use oodlab_base::{Key, KeyBuilder, Seed, Task};
 use oodlab_detectors::{Detector, FitContext, FittedDetector, Unlabeled};
 use oodlab_diffusion::Checkpoints;
 use oodlab_features::Features;
 use oodlab_store::Artifact;
 
-use super::{Work, each_part};
+use super::{Note, Work, each_part};
 use crate::lab::Lab;
 use crate::numerics;
 
@@ -39,7 +39,7 @@ impl Fit {
             .key("features", &features)
             .config("layers", &layers)?
             .number("seed", seed)
-            .text("numerics", numerics::instruction_set())
+            .text("numerics", &numerics::describe())
             .finish();
         Ok(Fit { detector, seed, key })
     }
@@ -56,7 +56,7 @@ impl Fit {
 
     /// Whether the fitted detector is stored.
     pub fn is_done(&self, lab: &Lab) -> Result<bool> {
-        Ok(lab.store.artifact("fit", &self.key).finished()?.is_some())
+        Ok(lab.store()?.artifact("fit", &self.key).finished()?.is_some())
     }
 
     /// Reads or trains the detector. `train` is called only when there is something to train.
@@ -64,11 +64,11 @@ impl Fit {
         &self,
         lab: &Lab,
         train: impl Fn() -> Result<std::sync::Arc<Features>>,
-    ) -> Result<Box<dyn FittedDetector>> {
-        let artifact = lab.store.artifact("fit", &self.key);
-        let checkpoints = lab.store.artifact("checkpoint", &self.key);
+    ) -> Result<(Box<dyn FittedDetector>, Note)> {
+        let artifact = lab.store()?.artifact("fit", &self.key);
+        let checkpoints = lab.store()?.artifact("checkpoint", &self.key);
         let mut fitted = None;
-        let compute = |_| {
+        let compute = |_, _: &dyn Task| {
             let features = train()?;
             let mut context = FitContext {
                 seed: Seed(self.seed),
@@ -81,14 +81,15 @@ impl Fit {
             Ok(detector.to_bytes()?)
         };
         let label = format!("fit {}", self.detector.kind());
-        each_part(lab, &artifact, &Work { label: &label, unit: "models", sizes: vec![1] }, compute, |_, bytes| {
+        let work = Work { label: &label, unit: None, sizes: vec![1] };
+        let note = each_part(lab, &artifact, &work, compute, |_, bytes| {
             fitted = Some(self.detector.load(bytes).with_context(|| format!("in {}", artifact.folder().display()))?);
             Ok(())
         })?;
         for epoch in checkpoints.parts()? {
             checkpoints.remove_part(epoch)?;
         }
-        fitted.context("no fitted detector")
+        Ok((fitted.context("no fitted detector")?, note))
     }
 }
 

@@ -1,9 +1,10 @@
 //! Outlier scores of encoded images under a fitted detector.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use oodlab_base::{Key, KeyBuilder, Silent};
+use oodlab_base::{Key, KeyBuilder, Task};
 use oodlab_detectors::{FittedDetector, Unlabeled};
 use oodlab_features::{Features, Scores};
 
@@ -47,29 +48,31 @@ impl Score {
     /// (parts stored already, parts in all).
     pub fn state(&self, lab: &Lab) -> Result<(usize, usize)> {
         let parts = ranges(self.rows, PART_ROWS).len();
-        Ok((lab.store.artifact("score", &self.key).parts()?.len().min(parts), parts))
+        Ok((lab.store()?.artifact("score", &self.key).parts()?.len().min(parts), parts))
     }
 
-    /// Reads or computes the scores. `inputs` is called only when something has to be computed.
+    /// Reads or computes the scores. `detector` and `features` (of the rows asked for) are called only when
+    /// something has to be computed.
     pub fn run(
         &self,
         lab: &Lab,
         detector: impl Fn() -> Result<Arc<dyn FittedDetector>>,
-        features: impl Fn() -> Result<Arc<Features>>,
+        features: impl Fn(Range<usize>) -> Result<Features>,
     ) -> Result<Scores> {
-        let artifact = lab.store.artifact("score", &self.key);
+        let artifact = lab.store()?.artifact("score", &self.key);
         let ranges = ranges(self.rows, PART_ROWS);
         let mut whole: Option<Scores> = None;
         let sizes = ranges.iter().map(|rows| rows.len() as u64).collect();
-        let compute = |part: usize| {
+        let compute = |part: usize, task: &dyn Task| {
             let rows = ranges[part].clone();
-            let features = features()?.slice(rows.clone());
+            let features = features(rows.clone())?;
             let detector = detector()?;
-            let columns = detector.score(&Unlabeled::new(&features), rows.start as u64, &lab.cancel, &Silent)?;
+            let columns = detector.score(&Unlabeled::new(&features), rows.start as u64, &lab.cancel, task)?;
             let scores = Scores::new(features.ids().to_vec(), detector.score_names(), columns)?;
             Ok(scores.to_bytes()?)
         };
-        each_part(lab, &artifact, &Work { label: &self.label, unit: "images", sizes }, compute, |part, bytes| {
+        let work = Work { label: &self.label, unit: Some("images"), sizes };
+        each_part(lab, &artifact, &work, compute, |part, bytes| {
             let scores =
                 Scores::from_bytes(bytes).with_context(|| format!("{} part {part}", artifact.folder().display()))?;
             match &mut whole {
