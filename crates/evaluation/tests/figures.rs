@@ -201,9 +201,13 @@ fn crowded_curves_get_a_logarithmic_axis_and_the_figure_says_so() {
 fn controls_are_named_and_painted_last() {
     let svg = roc_far().svg;
     assert_eq!(svg.matches("mean-distance (control)").count(), 1);
-    // The frame of the first panel holds each curve once before the key: the last of them is the control's.
-    let last_curve = |colour: &str| svg.rfind(&format!("stroke=\"{colour}\"")).unwrap();
-    assert!(last_curve("#444444") > last_curve("#0072B2"));
+    // Legend, then in each panel the curves and the key: the control's line follows the first score's everywhere.
+    let mut lines: Vec<(usize, bool)> =
+        svg.match_indices("stroke=\"#0072B2\"").map(|(place, _)| (place, false)).collect();
+    lines.extend(svg.match_indices("stroke=\"#444444\"").map(|(place, _)| (place, true)));
+    lines.sort_unstable();
+    assert_eq!(lines.len(), 2 * (1 + 2 * 4));
+    assert!(lines.iter().enumerate().all(|(index, (_, control))| *control == (index % 2 == 1)), "{lines:?}");
     let plain = RocSeries::new("a", &Counts::new(&[0.0, 1.0], &[0.5, 2.0]).unwrap());
     assert!(!plain.control && plain.clone().control().control);
 }

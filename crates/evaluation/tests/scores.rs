@@ -148,7 +148,7 @@ fn awkward_decimals_read_back_to_the_bit() {
         5e-324,
         f64::MAX,
         0.1 + 0.2,
-        -122.416_294_033_786_585,
+        -122.416_294_033_786_58,
     ];
     let mut bits = 0x9e37_79b9_7f4a_7c15_u64;
     while values.len() < 4000 {

@@ -22,7 +22,7 @@ const MOST_CELLS: usize = 100_000;
 pub enum Protocol {
     /// From its own size, as the papers do.
     Native,
-    /// First squashed to the in-distribution set's size, so that no detector wins by seeing blur.
+    /// First squashed to the in-distribution set's size, so that the original size is no longer a cue.
     Matched,
 }
 

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use oodlab_base::file::write_atomic;
 use oodlab_evaluation::figures::{
     Figure, HistogramPanel, LineChart, LinePoint, LineSeries, RocPanel, RocSeries, histogram_figure, line_figure,
-    loss_figure, roc_figure,
+    loss_figure_with, roc_figure,
 };
 use oodlab_evaluation::{Counts, Row, Table};
 
@@ -94,18 +94,13 @@ fn run_figures(folder: &mut Folder<'_>, run: &ScoredRun, suffix: &str) -> Result
             }
         }
     }
-    let curves: Vec<(String, Vec<(f64, f64)>)> = run
-        .contenders
-        .iter()
-        .flat_map(|contender| {
-            contender
-                .curves
-                .iter()
-                .map(|curve| (format!("{} {}", contender.detector, curve.name), curve.points.clone()))
-        })
-        .collect();
-    if !curves.is_empty() {
-        save(folder, &format!("loss{suffix}"), &loss_figure("Training loss", &curves)?)?;
+    for contender in &run.contenders {
+        for curve in &contender.curves {
+            let named = [(format!("{} {}", contender.detector, curve.name), curve.points.clone())];
+            let title = format!("{} {}{which}", contender.detector, curve.name);
+            let figure = loss_figure_with(&title, &curve.x_label, &curve.y_label, &named)?;
+            save(folder, &format!("{}-{}{suffix}", curve.name, contender.detector), &figure)?;
+        }
     }
     Ok(())
 }
