@@ -186,3 +186,25 @@ fn the_examples_of_the_guide_work_as_they_stand() {
     let benchmark = Benchmark::parse("guide", benchmark).and_then(|benchmark| benchmark.resolve(&bench.library));
     assert_eq!(benchmark.expect("a benchmark").members().count(), 3);
 }
+
+#[test]
+fn a_truncated_file_whose_name_several_sets_share_is_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (root, from) = (folder.path().join("root"), folder.path().join("from"));
+    // The name of four sets' test images, the bytes of none of them.
+    common::write(&from.join("t10k-images-idx3-ubyte.gz"), &[0x1f, 0x8b, 8, 0, 0, 0]);
+    let library = Library::open(&root).expect("a library");
+    let all = library.import_all(&from, ImportOptions::default(), &Silent, &Cancel::new()).expect("searched");
+    assert_eq!(all.damaged.len(), 1, "{all:?}");
+    assert!(all.damaged[0].contains("mnist") && all.damaged[0].contains("t10k-images"), "{all:?}");
+}
+
+#[test]
+fn leaving_out_every_image_is_no_import() {
+    let bench = Bench::new(&[("pictures", folder_manifest("pictures", "none", "images"))]);
+    bench.put("images/x.png", b"not a picture");
+    assert!(matches!(bench.import_with("pictures", ALLOW), Err(DatasetError::Unreadable { count: 1, total: 1, .. })));
+    assert!(bench.kept("pictures").is_empty());
+    bench.put("images/y.png", &png(3, 2, 1));
+    assert_eq!(bench.import_with("pictures", ALLOW).expect("one is left").added, 1);
+}

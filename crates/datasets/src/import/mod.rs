@@ -63,6 +63,8 @@ pub struct ImportReport {
 pub struct ImportAll {
     /// Each set of which something was found, in order of their names. A failure of one does not stop the others.
     pub sets: Vec<(String, Result<ImportReport, DatasetError>)>,
+    /// Files called like known ones with none of their checksums, each with the sets that have a file of its name.
+    pub damaged: Vec<String>,
     /// Files that belong to no known set.
     pub unrecognised: usize,
     /// The first of them, as paths below the folder.
@@ -120,8 +122,13 @@ impl Library {
         let mut scan = Scan::of(from, cancel)?;
         scan.digest(recogniser.may_be_known(), progress, cancel)?;
         let mut recognised = BTreeSet::new();
-        let mut all =
-            ImportAll { sets: Vec::new(), unrecognised: 0, unrecognised_first: Vec::new(), notes: scan.notes.clone() };
+        let mut all = ImportAll {
+            sets: Vec::new(),
+            damaged: Vec::new(),
+            unrecognised: 0,
+            unrecognised_first: Vec::new(),
+            notes: scan.notes.clone(),
+        };
         for manifest in self.manifests().filter(|manifest| manifest.built_in().is_none()) {
             let plan = recogniser.plan(&scan, manifest, false);
             recognised.extend(plan.picks.iter().map(|pick| pick.file).chain(plan.suspects.iter().copied()));
@@ -139,6 +146,25 @@ impl Library {
             .filter(|index| !recognised.contains(index))
             .map(|index| scan.files[index].relative.as_str())
             .collect();
+        // A file called like one that is known, with none of the checksums that go with the name: damaged, most likely.
+        let known_as = |path: &&str| {
+            let name = path.rsplit('/').next().unwrap_or_default();
+            let sets: Vec<&str> = self
+                .manifests()
+                .filter(|manifest| manifest.files.iter().any(|file| file.has_checksum() && file.file_name() == name))
+                .map(|manifest| manifest.name.as_str())
+                .collect();
+            (!sets.is_empty()).then(|| {
+                let sets = sets.join(", ");
+                format!("{path}: called like a file of {sets}, but has none of its checksums: truncated, damaged or of another set")
+            })
+        };
+        let digests: BTreeSet<&str> = recognised.iter().filter_map(|&index| scan.files[index].sha256()).collect();
+        let twin = |path: &&&str| {
+            let file = scan.files.iter().find(|file| file.relative == **path);
+            file.and_then(|file| file.sha256()).is_some_and(|digest| digests.contains(digest))
+        };
+        all.damaged = rest.iter().filter(|path| !twin(path)).filter_map(known_as).collect();
         all.unrecognised = rest.len();
         all.unrecognised_first = rest.into_iter().take(SHOWN).map(str::to_owned).collect();
         Ok(all)
@@ -178,7 +204,9 @@ impl Library {
         let outcomes = results.into_iter().collect::<Result<Vec<Outcome>, DatasetError>>()?;
 
         let unreadable: Vec<(String, String)> = outcomes.iter().filter_map(Outcome::unreadable).collect();
-        if !unreadable.is_empty() && !options.allow_unreadable {
+        // Leaving out what cannot be read is allowed; having nothing left is not an import.
+        let nothing_left = unreadable.len() == outcomes.len() && before.files.is_empty();
+        if !unreadable.is_empty() && (!options.allow_unreadable || nothing_left) {
             let first: Vec<String> = unreadable.iter().take(3).map(|(path, what)| format!("{path} ({what})")).collect();
             return Err(DatasetError::Unreadable {
                 name: manifest.name.clone(),

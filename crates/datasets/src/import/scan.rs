@@ -30,6 +30,11 @@ pub(super) struct Digests {
 }
 
 impl Found {
+    /// The SHA-256 in hexadecimal, where the file was hashed.
+    pub fn sha256(&self) -> Option<&str> {
+        self.digests.as_ref().map(|digests| digests.sha256.as_str())
+    }
+
     pub fn file_name(&self) -> &str {
         self.relative.rsplit('/').next().unwrap_or(&self.relative)
     }

@@ -77,8 +77,8 @@ fn import(lab: &Lab, name: &str, from: &Path, options: ImportOptions, json: bool
 
 fn import_all(lab: &Lab, from: &Path, options: ImportOptions, json: bool) -> Result<()> {
     let all = lab.library()?.import_all(from, options, &lab.bars, &lab.cancel)?;
-    let failed: Vec<String> =
-        all.sets.iter().filter_map(|(name, result)| Some(format!("{name}: {}", result.as_ref().err()?))).collect();
+    let sets = all.sets.iter().filter_map(|(name, result)| Some(format!("{name}: {}", result.as_ref().err()?)));
+    let failed: Vec<String> = sets.chain(all.damaged.iter().cloned()).collect();
     let done: Vec<&ImportReport> = all.sets.iter().filter_map(|(_, result)| result.as_ref().ok()).collect();
     if json {
         print_json(&serde_json::json!({ "imported": done, "failed": failed, "unrecognised": all.unrecognised }))?;
@@ -93,7 +93,7 @@ fn import_all(lab: &Lab, from: &Path, options: ImportOptions, json: bool) -> Res
         }
         print(&text)?;
     }
-    anyhow::ensure!(failed.is_empty(), "{} sets could not be imported; the others were", failed.len());
+    anyhow::ensure!(failed.is_empty(), "{} sets or files could not be imported; the others were", failed.len());
     anyhow::ensure!(!done.is_empty(), "no file of a known set below {}", from.display());
     Ok(())
 }
