@@ -282,10 +282,10 @@ fn chosen_layers(experiment: &Experiment, layers: &[Layer]) -> Result<Vec<usize>
 pub fn detector(experiment: &Experiment) -> Result<Box<dyn Detector>> {
     let mut section = experiment.detector.clone();
     let kind = section.remove("kind").and_then(|kind| kind.as_str().map(str::to_owned)).unwrap_or_default();
-    if let Some(weights) = &experiment.features.layer_weights {
-        if section.insert("layer_weights".into(), serde_json::json!(weights)).is_some() {
-            return Err(at("detector.layer_weights", "features.layer_weights is given too; keep one of them"));
-        }
+    if let Some(weights) = &experiment.features.layer_weights
+        && section.insert("layer_weights".into(), serde_json::json!(weights)).is_some()
+    {
+        return Err(at("detector.layer_weights", "features.layer_weights is given too; keep one of them"));
     }
     let scores = experiment.scores.iter().map(ScoreSpec::parse).collect::<Result<Vec<_>, _>>().map_err(misplaced)?;
     oodlab_detectors::build(&kind, section.into(), &scores).map_err(misplaced)
