@@ -1,6 +1,9 @@
 use super::*;
 use crate::weights::WeightManifest;
 
+/// A network that is known by name only: its weights are not looked at.
+const TOY: &str = "resnet20";
+
 fn weights(values: &[f32]) -> Weights {
     let tensor = |values: &[f32]| Tensor { shape: vec![values.len()], values: values.to_vec() };
     let names = ["_blocks.0.w", "_bn1.weight", "_conv_head.weight", "_fc.bias"];
@@ -13,7 +16,7 @@ fn what_is_written_is_read_back_and_the_bytes_do_not_vary() {
     let input = weights(&[1.0, -0.1, 65504.0, 1e-7]);
     for options in [ConvertOptions::default(), ConvertOptions { half: true, ..ConvertOptions::default() }] {
         let paths = [folder.path().join("a.safetensors"), folder.path().join("b.safetensors")];
-        let converted = paths.clone().map(|path| convert(&input, "toy", &path, options).expect("a file"));
+        let converted = paths.clone().map(|path| convert(&input, TOY, &path, options).expect("a file"));
         assert_eq!(converted[0], converted[1]);
         let bytes = fs_err::read(&paths[0]).expect("the file");
         assert_eq!(bytes, fs_err::read(&paths[1]).expect("the file"));
@@ -29,10 +32,7 @@ fn what_is_written_is_read_back_and_the_bytes_do_not_vary() {
         }
         let stated = |name: &str| again.metadata().get(name).map(String::as_str);
         assert_eq!(stated("dtype"), Some(if options.half { "f16" } else { "f32" }));
-        assert_eq!(
-            (stated("network"), stated("folded"), stated("source")),
-            (Some("toy"), Some("false"), Some("memory"))
-        );
+        assert_eq!((stated("network"), stated("folded"), stated("source")), (Some(TOY), Some("false"), Some("memory")));
     }
 }
 
@@ -42,7 +42,7 @@ fn what_f16_cannot_hold_is_an_error_and_writes_nothing() {
     let path = folder.path().join("a.safetensors");
     let options = ConvertOptions { half: true, ..ConvertOptions::default() };
     for wrong in [65520.0, f32::NAN, f32::NEG_INFINITY] {
-        let error = convert(&weights(&[0.0, wrong]), "toy", &path, options).expect_err("it does not fit").to_string();
+        let error = convert(&weights(&[0.0, wrong]), TOY, &path, options).expect_err("it does not fit").to_string();
         assert!(error.contains("element 1 of tensor `_blocks.0.w`"), "{error}");
     }
     assert_eq!(fs_err::read_dir(folder.path()).expect("the folder").count(), 0);
@@ -53,14 +53,28 @@ fn only_the_trunk_stays_when_asked() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("a.safetensors");
     let options = ConvertOptions { trunk_only: true, ..ConvertOptions::default() };
-    convert(&weights(&[1.0]), "efficientnet-b0", &path, options).expect("a file");
+    let whole = crate::formula::weights("efficientnet-lite0").expect("a known network");
+    convert(&whole, "efficientnet-lite0", &path, options).expect("a file");
     let trunk = Weights::read(&path).expect("a sound file");
-    assert_eq!(trunk.names().collect::<Vec<_>>(), ["_blocks.0.w"]);
-    let error = convert(&weights(&[1.0]), "toy", &path, options).expect_err("unknown trunk").to_string();
-    assert!(error.contains("`toy`"), "{error}");
-    let options = ConvertOptions { fold: true, ..options };
-    let error = convert(&weights(&[1.0]), "efficientnet-b0", &path, options).expect_err("not its weights");
-    assert!(matches!(error, WeightError::Fold { .. }), "{error}");
+    let is_head = |name: &&str| EFFICIENTNET_HEAD.iter().any(|head| name.starts_with(head));
+    assert!(whole.names().any(|name| is_head(&name)) && !trunk.names().any(|name| is_head(&name)));
+    assert_eq!(trunk.names().count(), whole.names().filter(|name| !is_head(name)).count());
+    let error = convert(&weights(&[1.0]), TOY, &path, options).expect_err("unknown trunk").to_string();
+    assert!(error.contains(TOY), "{error}");
+}
+
+#[test]
+fn weights_that_do_not_fit_the_named_network_are_refused_folded_or_not() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("a.safetensors");
+    for fold in [false, true] {
+        let options = ConvertOptions { fold, ..ConvertOptions::default() };
+        let error = convert(&weights(&[1.0]), "efficientnet-b0", &path, options).expect_err("not its weights");
+        assert!(error.to_string().contains("_conv_stem.weight"), "{error}");
+        let error = convert(&weights(&[1.0]), "no-such-network", &path, options).expect_err("no network");
+        assert!(error.to_string().contains("no-such-network"), "{error}");
+    }
+    assert!(!path.exists());
 }
 
 #[test]

@@ -3,11 +3,11 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::weights::{ConvertOptions, Tensor, convert, sha256_hex};
 
-/// Weights of a made-up network, written to a file.
+/// Made-up weights under the name of a network that is known by name only, written to a file.
 fn make(path: &Path, value: f32) -> String {
     let tensor = Tensor { shape: vec![2], values: vec![value, 1.0] };
     let weights = Weights::from_tensors(BTreeMap::from([("w".to_owned(), tensor)]));
-    convert(&weights, "toy", path, ConvertOptions::default()).expect("a weight file").sha256
+    convert(&weights, "resnet20", path, ConvertOptions::default()).expect("a weight file").sha256
 }
 
 fn manifest(name: &str, network: &str, file: &str, sha256: &str) -> WeightManifest {
@@ -74,8 +74,10 @@ fn files_are_recognised_by_checksum_whatever_their_name() {
 fn a_known_name_with_another_checksum_is_refused_and_copies_nothing() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let library = library(folder.path());
+    let wrong = folder.path().join("wrong");
+    fs_err::create_dir_all(&wrong).expect("a folder");
     for name in ["full.safetensors", "prefix.pth", "full-alias.pth"] {
-        let path = folder.path().join(name);
+        let path = wrong.join(name);
         let found = make(&path, 3.0);
         let error = library.import(&path).expect_err("another file").to_string();
         let expected = if name == "prefix.pth" {
@@ -87,9 +89,11 @@ fn a_known_name_with_another_checksum_is_refused_and_copies_nothing() {
         let error = library.find(path.to_str().expect("UTF-8")).expect_err("another file");
         assert!(matches!(error, WeightError::WrongChecksum { .. }), "{error}");
     }
-    let report = library.import_all(folder.path()).expect("a folder");
-    assert_eq!((report.imported.len(), report.unknown.len(), report.failed.len()), (0, 0, 3));
+    let counts = |report: ImportReport| (report.imported.len(), report.unknown.len(), report.failed.len());
+    assert_eq!(counts(library.import_all(&wrong).expect("a folder")), (0, 0, 3));
     assert_eq!(files(library.root()), Vec::<String>::new());
+    // Folders in the folder are searched too.
+    assert_eq!(counts(library.import_all(folder.path()).expect("a folder")), (2, 0, 3));
 }
 
 #[test]
