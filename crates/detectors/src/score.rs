@@ -49,19 +49,4 @@ impl ScoreSpec {
             _ => Err(refuse()),
         }
     }
-
-    /// Reads a whole list.
-    ///
-    /// # Errors
-    /// When it is not a list, or one of its entries is no score.
-    pub fn parse_list(value: &Value) -> Result<Vec<ScoreSpec>, DetectorError> {
-        match value {
-            Value::Array(entries) => entries.iter().map(ScoreSpec::parse).collect(),
-            Value::Null => Ok(Vec::new()),
-            _ => Err(DetectorError::Config {
-                place: "scores".into(),
-                message: format!("found {value}, expected a list of scores"),
-            }),
-        }
-    }
 }

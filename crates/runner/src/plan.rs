@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use oodlab_base::{Key, KeyBuilder, text};
 use oodlab_datasets::{Benchmark, ImageSet, Library};
-use oodlab_detectors::{Detector, DetectorError, ScoreSpec};
+use oodlab_detectors::{CONTROLS, Detector, DetectorError, ScoreSpec};
 use oodlab_encoders::weights::Weights;
 use oodlab_encoders::{Encoder, EncoderConfig, EncoderError};
 use oodlab_features::Layer;
@@ -296,9 +296,8 @@ fn contenders(experiment: &Experiment, features: Key, layers: &[usize], seed: u6
     own.check_layers(layers.len()).map_err(misplaced)?;
     let kind = own.kind();
     let mut found = vec![Contender { fit: Fit::new(own, features, layers, seed)?, control: false }];
-    // The simplest control stands in every table, whatever else is asked for.
-    let always =
-        std::iter::once("mean-distance").filter(|always| !experiment.controls.iter().any(|named| named == always));
+    // Some controls stand in every table, whatever else is asked for.
+    let always = CONTROLS.iter().copied().filter(|always| !experiment.controls.iter().any(|named| named == always));
     let controls = experiment.controls.iter().map(String::as_str).chain(always);
     for control in controls.filter(|control| *control != kind) {
         let detector = oodlab_detectors::build(control, serde_json::Value::Null, &[])

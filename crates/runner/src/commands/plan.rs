@@ -48,7 +48,7 @@ fn report(lab: &Lab, plan: Plan) -> Result<Report> {
     };
     for run in &plan.runs {
         let mut seen = BTreeSet::new();
-        for encode in [&run.train, &run.id_test].into_iter().chain(run.outliers.iter().map(|o| &o.encode)) {
+        for encode in run.encodes() {
             if !seen.insert(encode.key()) {
                 continue;
             }

@@ -109,13 +109,12 @@ impl Worker<'_> {
     fn contend(&mut self, run: &Run, contender: &Contender) -> Result<(ScoredContender, Note)> {
         let kind = contender.fit.detector().kind();
         let train = self.encoded(&run.train)?;
-        let select = || Ok(Arc::new(train.select(&run.layers)?));
+        let select = || Ok(train.select(&run.layers)?);
         let (fitted, note) = contender.fit.run(self.lab, select).with_context(|| format!("fit {kind}"))?;
-        let fitted: Arc<dyn FittedDetector> = Arc::from(fitted);
-        let id = self.score(run, contender, &fitted, &run.id_test)?;
+        let id = self.score(run, contender, fitted.as_ref(), &run.id_test)?;
         let mut outliers = Vec::new();
         for outlier in &run.outliers {
-            outliers.push(self.score(run, contender, &fitted, &outlier.encode)?);
+            outliers.push(self.score(run, contender, fitted.as_ref(), &outlier.encode)?);
         }
         let scored = ScoredContender {
             detector: kind.to_owned(),
@@ -131,14 +130,14 @@ impl Worker<'_> {
         &mut self,
         run: &Run,
         contender: &Contender,
-        fitted: &Arc<dyn FittedDetector>,
+        fitted: &dyn FittedDetector,
         encode: &Encode,
     ) -> Result<Scores> {
         let features = self.encoded(encode)?;
         let stage = score_stage(run, contender, encode)?;
         let label = stage.label().to_owned();
         let part = |rows: Range<usize>| Ok(features.slice(rows).select(&run.layers)?);
-        stage.run(self.lab, || Ok(fitted.clone()), part).with_context(|| label)
+        stage.run(self.lab, fitted, part).with_context(|| label)
     }
 }
 

@@ -6,6 +6,7 @@ use anyhow::Result;
 use figment::error::Kind;
 use figment::value::Value;
 use oodlab_base::text;
+use oodlab_detectors::CONTROLS;
 use oodlab_encoders::EncoderConfig;
 use serde::{Deserialize, Serialize};
 
@@ -92,7 +93,7 @@ pub struct Experiment {
     #[serde(default)]
     pub scores: Vec<serde_json::Value>,
     /// Simple detectors that stand beside it in every table; `mean-distance` always does.
-    #[serde(default = "mean_distance")]
+    #[serde(default = "standing_controls")]
     pub controls: Vec<String>,
     /// One run each.
     #[serde(default = "seed_zero")]
@@ -129,8 +130,8 @@ fn both_protocols() -> Vec<Protocol> {
     vec![Protocol::Native, Protocol::Matched]
 }
 
-fn mean_distance() -> Vec<String> {
-    vec!["mean-distance".into()]
+fn standing_controls() -> Vec<String> {
+    CONTROLS.iter().map(|control| (*control).to_owned()).collect()
 }
 
 fn seed_zero() -> Vec<u64> {

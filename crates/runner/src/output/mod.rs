@@ -101,8 +101,7 @@ impl ScoredRun {
             .map(|outlier| (outlier.protocol.name().to_owned(), outlier.encode.images().name().to_owned()))
             .collect();
         let train = run.train.images();
-        let mut partial: Vec<String> = run.encodes().filter_map(|encode| partial(encode.images())).collect();
-        partial.dedup();
+        let partial = run.encodes().filter_map(|encode| partial(encode.images())).collect();
         Ok(ScoredRun {
             rows,
             contenders,
@@ -244,7 +243,7 @@ pub fn write(
     }
     let notes = notes(plan, scored, &failures);
     let listed: String = notes.iter().map(|note| format!("* {note}\n")).collect();
-    let markdown = format!("{}\n{listed}", table.to_markdown().trim_end_matches('\n').to_owned() + "\n");
+    let markdown = format!("{}\n\n{listed}", table.to_markdown().trim_end_matches('\n'));
     write_atomic(&folder.join("table.csv"), &table.to_csv()?)?;
     write_atomic(&folder.join("table.md"), markdown.as_bytes())?;
     write_atomic(&folder.join("scores.parquet"), &write_scores_parquet(&records)?)?;

@@ -60,11 +60,7 @@ impl Fit {
     }
 
     /// Reads or trains the detector. `train` is called only when there is something to train.
-    pub fn run(
-        &self,
-        lab: &Lab,
-        train: impl Fn() -> Result<std::sync::Arc<Features>>,
-    ) -> Result<(Box<dyn FittedDetector>, Note)> {
+    pub fn run(&self, lab: &Lab, train: impl Fn() -> Result<Features>) -> Result<(Box<dyn FittedDetector>, Note)> {
         let artifact = lab.store()?.artifact("fit", &self.key);
         let checkpoints = lab.store()?.artifact("checkpoint", &self.key);
         let mut fitted = None;

@@ -1,7 +1,6 @@
 //! Outlier scores of encoded images under a fitted detector.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use oodlab_base::{Key, KeyBuilder, Task};
@@ -51,12 +50,12 @@ impl Score {
         Ok((lab.store()?.artifact("score", &self.key).parts()?.len().min(parts), parts))
     }
 
-    /// Reads or computes the scores. `detector` and `features` (of the rows asked for) are called only when
-    /// something has to be computed.
+    /// Reads or computes the scores. `features` (of the rows asked for) is called only when something has to be
+    /// computed.
     pub fn run(
         &self,
         lab: &Lab,
-        detector: impl Fn() -> Result<Arc<dyn FittedDetector>>,
+        detector: &dyn FittedDetector,
         features: impl Fn(Range<usize>) -> Result<Features>,
     ) -> Result<Scores> {
         let artifact = lab.store()?.artifact("score", &self.key);
@@ -66,7 +65,6 @@ impl Score {
         let compute = |part: usize, task: &dyn Task| {
             let rows = ranges[part].clone();
             let features = features(rows.clone())?;
-            let detector = detector()?;
             let columns = detector.score(&Unlabeled::new(&features), rows.start as u64, &lab.cancel, task)?;
             let scores = Scores::new(features.ids().to_vec(), detector.score_names(), columns)?;
             Ok(scores.to_bytes()?)
