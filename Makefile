@@ -4,7 +4,7 @@ CARGO ?= cargo
 OODLAB = target/release/oodlab
 SCRATCH = target/check
 
-.PHONY: build quickstart test test-all verify clean
+.PHONY: build quickstart test test-all bench-peers verify clean
 
 build:
 	$(CARGO) build --release --locked
@@ -27,6 +27,10 @@ test:
 # What needs more than Rust: says what is absent.
 test-all: test
 	./tests/all.sh
+
+# Encoder speed beside ONNX Runtime and PyTorch, in one run; sets the peers up in target/peers.
+bench-peers: build
+	./tests/bench_peers.sh
 
 verify: build
 	$(OODLAB) verify

@@ -1,12 +1,14 @@
 //! The index of an imported set: `<root>/<name>/index.json`, written last. What it does not name is not there.
 
 use std::collections::BTreeMap;
+use std::io::{BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use oodlab_base::file::write_atomic;
+use oodlab_base::file::fill_atomic;
 use serde::{Deserialize, Serialize};
 
 use crate::error::DatasetError;
+use crate::hash::Digest;
 use crate::manifest::{Role, is_inside};
 
 /// Raised when the form of the file changes.
@@ -38,9 +40,9 @@ pub struct IndexedFile {
     /// Size in bytes.
     pub size: u64,
     /// BLAKE3 of the whole file.
-    pub blake3: String,
+    pub blake3: Digest,
     /// SHA-256 of the whole file.
-    pub sha256: String,
+    pub sha256: Digest,
     /// Why it cannot be read: it was left out on request, and its bytes are not kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unreadable: Option<String>,
@@ -59,13 +61,15 @@ impl Index {
     /// When it is not an index of this version and name, or names a path outside of the folder.
     pub fn read(folder: &Path, name: &str) -> Result<Option<Index>, DatasetError> {
         let path = path_in(folder);
-        let bytes = match fs_err::read(&path) {
-            Ok(bytes) => bytes,
+        let file = match fs_err::File::open(&path) {
+            Ok(file) => file,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error.into()),
         };
         let fail = |what: String| DatasetError::decode(path.display().to_string(), what);
-        let index: Index = serde_json::from_slice(&bytes).map_err(|error| fail(format!("not an index: {error}")))?;
+        // Read as a stream: the text of a million files is larger than what is kept of it.
+        let index: Index = serde_json::from_reader(BufReader::with_capacity(1 << 16, file))
+            .map_err(|error| fail(format!("not an index: {error}")))?;
         if index.version != VERSION || index.name != name {
             let Index { version, name: found, .. } = index;
             return Err(fail(format!(
@@ -86,8 +90,15 @@ impl Index {
     /// # Errors
     /// When it cannot be written.
     pub fn write(&self, folder: &Path) -> Result<(), DatasetError> {
-        let json = serde_json::to_vec_pretty(self).map_err(std::io::Error::from)?;
-        write_atomic(&path_in(folder), &json)?;
+        fill_atomic(
+            &path_in(folder),
+            |error| error,
+            |file| {
+                let mut writer = BufWriter::with_capacity(1 << 16, file);
+                serde_json::to_writer_pretty(&mut writer, self)?;
+                writer.flush()
+            },
+        )?;
         sync_folder(folder)?;
         Ok(())
     }
@@ -139,8 +150,8 @@ mod tests {
             split: "test".into(),
             role: Role::Images,
             size: 1,
-            blake3: String::new(),
-            sha256: String::new(),
+            blake3: Digest::blake3(b"x"),
+            sha256: Digest::sha256(b"x"),
             unreadable: None,
         };
         index.files.push(file);

@@ -28,10 +28,11 @@ mod yaml;
 
 pub use benchmark::Benchmark;
 pub use error::DatasetError;
+pub use hash::Digest;
 pub use image::RgbImage;
 pub use import::{ImportAll, ImportOptions, ImportReport};
 pub use library::Library;
 pub use manifest::Manifest;
-pub use set::ImageSet;
+pub use set::{Fetched, ImageSet};
 pub use status::{Count, State, Status};
 pub use verify::VerifyReport;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use oodlab_base::text;
 
@@ -265,11 +265,11 @@ impl Library {
                 return Err(DatasetError::Absent { name: name.to_owned(), root: self.root.display().to_string() });
             }
         };
-        open_parts(manifest, split, &parts, limit, found)
+        open_parts(manifest, split, parts, limit, found)
     }
 
     pub(crate) fn imported_parts(&self, manifest: &Manifest, split: &str, index: &Index) -> Vec<Part> {
-        let folder = self.folder(&manifest.name).join("files");
+        let folder: Arc<Path> = self.folder(&manifest.name).join("files").into();
         let of_split = |file: &&crate::index::IndexedFile| file.split == split && file.unreadable.is_none();
         let mut parts: Vec<Part> =
             index.files.iter().filter(of_split).map(|file| Part::imported(file, &folder)).collect();
@@ -282,7 +282,7 @@ impl Library {
         // A file that was imported unpacked keeps the name of the published one in its sample ids.
         for part in &mut parts {
             if let Some(known) = known(part) {
-                part.path.clone_from(&manifest.files[known].path);
+                part.rename(&manifest.files[known].path);
             }
         }
         parts
@@ -292,7 +292,7 @@ impl Library {
 pub(crate) fn open_parts(
     manifest: &Manifest,
     split: &str,
-    parts: &[Part],
+    parts: Vec<Part>,
     limit: Option<usize>,
     found: Option<usize>,
 ) -> Result<ImageSet, DatasetError> {

@@ -24,6 +24,22 @@ pub struct ImageSet {
     pub(crate) list_key: OnceLock<Key>,
 }
 
+/// An image's file as it was read, not decoded yet.
+#[derive(Debug)]
+pub struct Fetched {
+    index: usize,
+    /// None where the set has the bytes in memory.
+    bytes: Option<Vec<u8>>,
+}
+
+impl Fetched {
+    /// The image's position in its set.
+    #[must_use]
+    pub fn index(&self) -> usize {
+        self.index
+    }
+}
+
 impl ImageSet {
     /// The data set's name.
     #[must_use]
@@ -60,10 +76,31 @@ impl ImageSet {
     /// # Errors
     /// When there is no such image, its file is gone, changed since its import, or cannot be decoded; the file is named.
     pub fn read(&self, index: usize) -> Result<RgbImage, DatasetError> {
+        self.decode(self.fetch(index)?)
+    }
+
+    /// Reads an image's file, where it has one of its own, and does not look at the bytes: the half of [`ImageSet::read`] that
+    /// waits for a disk or a network, for threads that read ahead.
+    ///
+    /// # Errors
+    /// When there is no such image, or its file cannot be read.
+    pub fn fetch(&self, index: usize) -> Result<Fetched, DatasetError> {
         if index >= self.len {
             return Err(DatasetError::OutOfRange { name: self.name.clone(), index, len: self.len });
         }
-        let image = self.source.read(index)?;
+        Ok(Fetched { index, bytes: self.source.fetch(index)? })
+    }
+
+    /// Proves and decodes what [`ImageSet::fetch`] read: the half of [`ImageSet::read`] that keeps a processor busy.
+    ///
+    /// # Errors
+    /// As [`ImageSet::read`].
+    pub fn decode(&self, fetched: Fetched) -> Result<RgbImage, DatasetError> {
+        let Fetched { index, bytes } = fetched;
+        if index >= self.len {
+            return Err(DatasetError::OutOfRange { name: self.name.clone(), index, len: self.len });
+        }
+        let image = self.source.decode(index, bytes)?;
         match self.uniform_size {
             Some((width, height)) if (image.width, image.height) != (width, height) => Err(DatasetError::decode(
                 format!("{} {}", self.name, self.id(index)),

@@ -65,12 +65,12 @@ impl Library {
         // proven above.
         if let (Some(index), Some(sums)) = (&index, self.sums(name)) {
             for file in index.files.iter().filter(|file| file.unreadable.is_none()) {
-                if let Some(expected) = sums.refuse(&file.path, &file.sha256) {
+                if let Some(expected) = sums.refuse(&file.path, &file.sha256.to_string()) {
                     report.problems.push(format!(
                         "{}: wrong checksum: expected sha256 {expected} (of {}), found {}; import the right file",
                         self.folder(name).join("files").join(&file.path).display(),
                         sums.file,
-                        as_many(&file.sha256, expected)
+                        as_many(&file.sha256.to_string(), expected)
                     ));
                 }
             }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::encoder::{Encoder, EncoderConfig};
+use crate::encoder::{Encoder, EncoderConfig, Precision};
 use crate::error::EncoderError;
 use crate::formula;
 use oodlab_datasets::RgbImage;
@@ -19,10 +19,12 @@ pub struct BenchConfig {
     pub batch: usize,
     /// Threads; 0: all.
     pub threads: usize,
-    /// Side of the input, in pixels.
-    pub resolution: u32,
+    /// Side of the input, in pixels; none: the network's usual one.
+    pub resolution: Option<u32>,
     /// Side of the images before they are resized; none: they are given resized and normalised.
     pub image_side: Option<u32>,
+    /// Numbers to compute with.
+    pub precision: Precision,
     /// How long to measure.
     pub seconds: u64,
 }
@@ -30,7 +32,15 @@ pub struct BenchConfig {
 impl Default for BenchConfig {
     fn default() -> BenchConfig {
         let network = EncoderConfig::default().network;
-        BenchConfig { network, batch: 16, threads: 0, resolution: 224, image_side: None, seconds: 5 }
+        BenchConfig {
+            network,
+            batch: 16,
+            threads: 0,
+            resolution: None,
+            image_side: None,
+            precision: Precision::F32,
+            seconds: 5,
+        }
     }
 }
 
@@ -73,8 +83,12 @@ pub struct BenchReport {
 /// When the network or resolution is unknown, or threads cannot be started.
 pub fn run(config: &BenchConfig) -> Result<BenchReport, EncoderError> {
     let weights = formula::weights(&config.network)?;
-    let encoder_config =
-        EncoderConfig { network: config.network.clone(), resolution: config.resolution, ..EncoderConfig::default() };
+    let encoder_config = EncoderConfig {
+        network: config.network.clone(),
+        resolution: config.resolution,
+        precision: config.precision,
+        ..EncoderConfig::default()
+    };
     let encoder = Encoder::new(&encoder_config, &weights)?;
     let threads = config.threads;
     let pool = rayon::ThreadPoolBuilder::new()
@@ -86,7 +100,8 @@ pub fn run(config: &BenchConfig) -> Result<BenchReport, EncoderError> {
 
 fn measure(config: &BenchConfig, encoder: &Encoder) -> Result<BenchReport, EncoderError> {
     let batch = config.batch.max(1);
-    let tensor = formula::images(batch, config.resolution as usize);
+    let resolution = encoder.resolution();
+    let tensor = formula::images(batch, resolution as usize);
     let images: Option<Vec<RgbImage>> = config.image_side.map(|side| images(batch, side));
     let encode = || match &images {
         Some(images) => encoder.encode(images).map(drop),
@@ -110,7 +125,7 @@ fn measure(config: &BenchConfig, encoder: &Encoder) -> Result<BenchReport, Encod
         network: config.network.clone(),
         batch,
         threads: rayon::current_num_threads(),
-        resolution: config.resolution,
+        resolution,
         numerics: encoder.numerics(),
         batches: rates.len(),
         images_per_s,

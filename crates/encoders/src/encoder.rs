@@ -5,20 +5,24 @@ use std::sync::{Mutex, PoisonError};
 use oodlab_base::{Key, KeyBuilder};
 use oodlab_datasets::{RgbImage, resize};
 use oodlab_features::{Layer, Logits};
-use oodlab_kernels::simd::{InstructionSet, SizeError};
+use oodlab_kernels::simd::{self, InstructionSet, SizeError};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::efficientnet::{NAMES, Network};
 use crate::error::EncoderError;
 use crate::fold::{HeadPolicy, fold_tensors};
 use crate::fused::{Program, Workspace, build};
+use crate::network::{Network, Normalisation};
 use crate::weights::Weights;
 
 /// Raised when the same weights and images give other features.
-const REVISION: u32 = 1;
+const REVISION: u32 = 2;
+/// Name of the layer behind the taps: the vector that the classifier reads.
+pub const PENULTIMATE: &str = "penultimate";
+/// Input size where neither experiment nor network says another, in pixels: that of the papers.
+const DEFAULT_RESOLUTION: u32 = 224;
 /// Supported sides of the input, in pixels.
-const RESOLUTIONS: std::ops::RangeInclusive<u32> = 32..=2048;
+const RESOLUTIONS: (u32, u32) = (32, 2048);
 
 /// How a tap's map becomes a vector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -29,6 +33,10 @@ pub enum Pooling {
     Average,
     /// As DLSR's released code: each stage of stride s is first resampled by s / 16, bilinear with corners aligned.
     Released,
+    /// The largest value of each channel.
+    Max,
+    /// The standard deviation of each channel over its pixels (divided by their number).
+    Std,
 }
 
 impl Pooling {
@@ -36,35 +44,86 @@ impl Pooling {
         match self {
             Pooling::Average => "average",
             Pooling::Released => "released",
+            Pooling::Max => "max",
+            Pooling::Std => "std",
+        }
+    }
+}
+
+/// The numbers that an encoder computes with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// 32 bits throughout.
+    #[default]
+    F32,
+    /// Weights and inputs of dense products rounded to bfloat16, sums in f32: only where the processor has such products.
+    Bf16,
+}
+
+impl Precision {
+    fn name(self) -> &'static str {
+        match self {
+            Precision::F32 => "f32",
+            Precision::Bf16 => "bf16",
         }
     }
 }
 
 /// The section `encoder:` of an experiment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EncoderConfig {
     /// Name of the network; see [`crate::networks`]. Default `efficientnet-lite0`.
     pub network: String,
-    /// Side to which images are squashed, in pixels, 32 to 2048. Default 224, as in the papers, for every network.
-    pub resolution: u32,
+    /// Side to which images are squashed, in pixels, 32 to 2048. None: 32 for networks of 32 px, 224, as in the papers,
+    /// for all others.
+    pub resolution: Option<u32>,
     /// How taps are pooled. Default `average`.
     pub pooling: Pooling,
     /// Name or path of the weights; none: those of the network's own name.
     pub weights: Option<String>,
+    /// Mean and deviation of pixels in 0..1; none: those that the weights were trained with, or the network's usual ones.
+    pub normalisation: Option<Normalisation>,
+    /// Numbers to compute with. Default `f32`.
+    pub precision: Precision,
 }
 
 impl Default for EncoderConfig {
     fn default() -> EncoderConfig {
-        let network = "efficientnet-lite0".to_owned();
-        EncoderConfig { network, resolution: 224, pooling: Pooling::Average, weights: None }
+        EncoderConfig {
+            network: "efficientnet-lite0".to_owned(),
+            resolution: None,
+            pooling: Pooling::Average,
+            weights: None,
+            normalisation: None,
+            precision: Precision::F32,
+        }
+    }
+}
+
+impl EncoderConfig {
+    /// The network, and the side of its input in pixels.
+    ///
+    /// # Errors
+    /// When the network is unknown, or cannot be run at that size.
+    pub fn resolve(&self) -> Result<(Network, u32), EncoderError> {
+        let network = find_network(&self.network)?;
+        let nominal = network.nominal_resolution;
+        let usual = if nominal < DEFAULT_RESOLUTION { nominal } else { DEFAULT_RESOLUTION };
+        let found = self.resolution.unwrap_or(usual);
+        let (least, most) = if network.fixed_resolution { (nominal, nominal) } else { RESOLUTIONS };
+        if !(least..=most).contains(&found) {
+            return Err(EncoderError::Resolution { found, least, most });
+        }
+        Ok((network, found))
     }
 }
 
 /// Features of a batch.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Encoded {
-    /// Pooled taps, row-major `[images, width]`, f32.
+    /// Pooled taps and the penultimate vector, row-major `[images, width]`, f32.
     pub features: Vec<f32>,
     /// Class scores, where the weights have a head.
     pub logits: Option<Logits>,
@@ -77,6 +136,9 @@ pub struct Encoder {
     network: Network,
     program: Program,
     layers: Vec<Layer>,
+    taps: usize,
+    normalisation: Normalisation,
+    precision: Precision,
     key: Key,
     workspaces: Mutex<Vec<Workspace>>,
 }
@@ -100,33 +162,52 @@ impl Encoder {
         weights: &Weights,
         set: InstructionSet,
     ) -> Result<Encoder, EncoderError> {
-        let network = find_network(&config.network)?;
-        let resolution = config.resolution;
-        if !RESOLUTIONS.contains(&resolution) {
-            let (least, most) = (*RESOLUTIONS.start(), *RESOLUTIONS.end());
-            return Err(EncoderError::Resolution { found: resolution, least, most });
+        let (network, resolution) = config.resolve()?;
+        if network.fixed_resolution && config.pooling == Pooling::Released {
+            return Err(EncoderError::Pooling { network: network.name });
+        }
+        let normalisation = config.normalisation.unwrap_or(network.normalisation);
+        if !normalisation.is_sound() {
+            return Err(EncoderError::Normalisation(normalisation));
+        }
+        if config.precision == Precision::Bf16 && !simd::has_bf16() {
+            return Err(EncoderError::Precision);
         }
         let set = set.or_portable();
         let tensors = fold_tensors(&network, weights, HeadPolicy::Keep)?;
         let shape = |source| EncoderError::Shape { network: network.name, source };
-        let program = build(&network, &tensors, resolution as usize, config.pooling, set).map_err(shape)?;
-        let names: Vec<String> = (1..=network.taps().len()).map(|stage| format!("stage{stage}")).collect();
-        let widths = names.iter().zip(network.taps()).map(|(name, tap)| (name.as_str(), tap.channels));
-        let layers = Layer::consecutive(widths);
-        let key = KeyBuilder::new("encoder", REVISION)
+        let program =
+            build(&network, &tensors, resolution as usize, (config.pooling, config.precision), set).map_err(shape)?;
+        let taps = network.taps();
+        let widths = taps.iter().map(|tap| (tap.name.as_str(), tap.channels));
+        let penultimate = (program.penultimate_width > 0).then_some((PENULTIMATE, program.penultimate_width));
+        let layers = Layer::consecutive(widths.chain(penultimate));
+        let taps = taps.len();
+        let precision = config.precision;
+        let mut key = KeyBuilder::new("encoder", REVISION)
             .text("network", network.name)
             .number("resolution", u64::from(resolution))
             .text("pooling", config.pooling.name())
             .key("weights", &weights.key())
-            .text("numerics", &numerics(set))
-            .finish();
-        Ok(Encoder { network, program, layers, key, workspaces: Mutex::default() })
+            .text("numerics", &numerics(precision, set));
+        for (factor, shift) in normalisation.factors() {
+            key = key.number("factor", u64::from(factor.to_bits())).number("shift", u64::from(shift.to_bits()));
+        }
+        let (key, workspaces) = (key.finish(), Mutex::default());
+        Ok(Encoder { network, program, layers, taps, normalisation, precision, key, workspaces })
     }
 
-    /// The taps, shallow to deep, as spans of the feature vector: `stage1` to `stage5`.
+    /// Spans of the feature vector: the taps, shallow to deep, as `stage1` to `stage5`, then [`PENULTIMATE`] where the
+    /// weights reach that far.
     #[must_use]
     pub fn layers(&self) -> Vec<Layer> {
         self.layers.clone()
+    }
+
+    /// How many of the layers are taps.
+    #[must_use]
+    pub fn taps(&self) -> usize {
+        self.taps
     }
 
     /// Length of a feature vector.
@@ -156,30 +237,45 @@ impl Encoder {
     /// Device, precision and instruction set: `cpu f32 avx512f`.
     #[must_use]
     pub fn numerics(&self) -> String {
-        numerics(self.program.set)
+        numerics(self.precision, self.program.set)
     }
 
-    /// Floating-point operations of one image through the trunk, a multiply-add counted as two.
+    /// Floating-point operations of one image, a multiply-add counted as two.
     #[must_use]
     pub fn operations_per_image(&self) -> u64 {
         self.program.operations_per_image
     }
 
-    /// Squashes each image to the encoder's resolution (Pillow's bilinear), normalises it as the network was trained and
-    /// gives the pooled taps, row-major `[images, width]`, f32.
+    /// Squashes each image to the encoder's resolution (Pillow's bilinear), normalises it and encodes it.
     ///
     /// # Errors
     /// When an image cannot be resized; it is named by its position.
-    pub fn encode(&self, images: &[RgbImage]) -> Result<Vec<f32>, EncoderError> {
-        let width = self.width();
-        let mut features = vec![0.0; images.len() * width];
-        features.par_chunks_mut(width).zip(images).enumerate().try_for_each(|(index, (features, image))| {
-            self.with_workspace(|workspace| {
-                self.load_image(index, image, workspace)?;
-                self.program.run(workspace, features, None).map_err(|source| self.shape_error(source))
+    pub fn encode(&self, images: &[RgbImage]) -> Result<Encoded, EncoderError> {
+        self.encode_rows(images.par_iter(), |index, image, features, logits| {
+            self.encode_image(image, features, logits).map_err(|error| match error {
+                EncoderError::Image { source, .. } => EncoderError::Image { index, source },
+                other => other,
             })
-        })?;
-        Ok(features)
+        })
+    }
+
+    /// [`Encoder::encode`] of one image on the calling thread: `features` has the encoder's width, `logits` its classes.
+    ///
+    /// # Errors
+    /// When the image cannot be resized (its position is given as 0), or a slice has another length.
+    pub fn encode_image(&self, image: &RgbImage, features: &mut [f32], logits: &mut [f32]) -> Result<(), EncoderError> {
+        for (what, found, expected) in
+            [("features", features.len(), self.width()), ("logits", logits.len(), self.classes())]
+        {
+            if found != expected {
+                let kernel = "encoder";
+                return Err(self.shape_error(SizeError { kernel, what, found, expected }));
+            }
+        }
+        self.with_workspace(|workspace| {
+            self.load_image(image, workspace)?;
+            self.program.run(workspace, features, logits).map_err(|source| self.shape_error(source))
+        })
     }
 
     /// Encodes images that are resized and normalised already: `chw` is `[images, 3, resolution, resolution]`, f32.
@@ -187,31 +283,43 @@ impl Encoder {
     /// # Errors
     /// When the length does not fit.
     pub fn encode_tensor(&self, chw: &[f32], images: usize) -> Result<Encoded, EncoderError> {
-        let (side, width, classes) = (self.program.resolution, self.width(), self.classes());
+        let side = self.program.resolution;
         let pixels = side * side;
         let expected = images.saturating_mul(3 * pixels);
         if chw.len() != expected {
             return Err(EncoderError::InputLength { found: chw.len(), images, resolution: side as u32, expected });
         }
-        let mut rows = vec![0.0; images * (width + classes)];
-        rows.par_chunks_mut(width + classes).zip(chw.par_chunks(3 * pixels)).try_for_each(|(row, image)| {
+        self.encode_rows(chw.par_chunks(3 * pixels), |_, image, features, logits| {
             self.with_workspace(|workspace| {
-                workspace.image.reserve(3 * pixels);
+                let map = workspace.image(3 * pixels);
                 for (channel, plane) in image.chunks_exact(pixels).enumerate() {
-                    for (to, &value) in workspace.image.iter_mut().skip(channel).step_by(3).zip(plane) {
+                    for (to, &value) in map.iter_mut().skip(channel).step_by(3).zip(plane) {
                         *to = value;
                     }
                 }
-                let (features, logits) = row.split_at_mut(width);
-                let logits = (classes > 0).then_some(logits);
                 self.program.run(workspace, features, logits).map_err(|source| self.shape_error(source))
             })
-        })?;
-        let part = |range: std::ops::Range<usize>| {
-            rows.chunks_exact(width + classes).flat_map(|row| row[range.clone()].iter().copied()).collect()
-        };
-        let logits = (classes > 0).then(|| Logits { classes, values: part(width..width + classes) });
-        Ok(Encoded { features: part(0..width), logits })
+        })
+    }
+
+    /// Encodes each item on some thread: `encode` is given its position and writes its row of features and logits.
+    fn encode_rows<I: Send>(
+        &self,
+        items: impl IndexedParallelIterator<Item = I>,
+        encode: impl Fn(usize, I, &mut [f32], &mut [f32]) -> Result<(), EncoderError> + Sync,
+    ) -> Result<Encoded, EncoderError> {
+        let (width, classes) = (self.width(), self.classes());
+        let mut features = vec![0.0; items.len() * width];
+        let mut logits = vec![0.0; items.len() * classes];
+        if classes > 0 {
+            let rows = features.par_chunks_mut(width).zip(logits.par_chunks_mut(classes)).zip(items).enumerate();
+            rows.try_for_each(|(index, ((features, logits), item))| encode(index, item, features, logits))?;
+        } else {
+            let rows = features.par_chunks_mut(width).zip(items).enumerate();
+            rows.try_for_each(|(index, (features, item))| encode(index, item, features, &mut []))?;
+        }
+        let logits = (classes > 0).then_some(Logits { classes, values: logits });
+        Ok(Encoded { features, logits })
     }
 
     /// Runs with buffers that are kept from image to image: one set for each image under way at the same time.
@@ -222,14 +330,14 @@ impl Encoder {
         result
     }
 
-    fn load_image(&self, index: usize, image: &RgbImage, workspace: &mut Workspace) -> Result<(), EncoderError> {
+    fn load_image(&self, image: &RgbImage, workspace: &mut Workspace) -> Result<(), EncoderError> {
         let side = self.resolution();
         let resized = resize::bilinear(image, side, side)
-            .map_err(|source| EncoderError::Image { index, source: Box::new(source) })?;
-        let [red, green, blue] = self.network.normalisation();
-        workspace.image.reserve(resized.pixels.len());
-        for (to, from) in workspace.image.as_chunks_mut::<3>().0.iter_mut().zip(resized.pixels.as_chunks::<3>().0) {
-            for ((to, &from), (factor, shift)) in to.iter_mut().zip(from).zip([red, green, blue]) {
+            .map_err(|source| EncoderError::Image { index: 0, source: Box::new(source) })?;
+        let factors = self.normalisation.factors();
+        let map = workspace.image(resized.pixels.len());
+        for (to, from) in map.as_chunks_mut::<3>().0.iter_mut().zip(resized.pixels.as_chunks::<3>().0) {
+            for ((to, &from), (factor, shift)) in to.iter_mut().zip(from).zip(factors) {
                 *to = f32::from(from) * factor + shift;
             }
         }
@@ -241,11 +349,12 @@ impl Encoder {
     }
 }
 
-fn numerics(set: InstructionSet) -> String {
-    format!("cpu f32 {}", set.name())
+fn numerics(precision: Precision, set: InstructionSet) -> String {
+    format!("cpu {} {}", precision.name(), set.name())
 }
 
 /// The network of that name, or an error that lists the known ones.
 pub(crate) fn find_network(name: &str) -> Result<Network, EncoderError> {
-    Network::named(name).ok_or_else(|| EncoderError::UnknownNetwork { name: name.to_owned(), known: NAMES.join(", ") })
+    let known = || Network::names().join(", ");
+    Network::named(name).ok_or_else(|| EncoderError::UnknownNetwork { name: name.to_owned(), known: known() })
 }

@@ -14,7 +14,7 @@ pub enum EncoderError {
         known: String,
     },
     /// The input size is outside what is supported.
-    #[error("resolution {found} is out of range: expected {least} to {most} pixels")]
+    #[error("resolution {found} is out of range: expected {} pixels", span(*.least, *.most))]
     Resolution {
         /// Asked for.
         found: u32,
@@ -23,6 +23,21 @@ pub enum EncoderError {
         /// Largest.
         most: u32,
     },
+    /// A pooling that the network does not have.
+    #[error("{network} cannot be pooled as the released code pools convolutions; use average, max or std")]
+    Pooling {
+        /// The network.
+        network: &'static str,
+    },
+    /// bf16 on a processor without fast products of it.
+    #[error("precision bf16 needs a processor with AMX-BF16 (and Linux); use f32")]
+    Precision,
+    /// A mean or deviation that is no number, or no deviation.
+    #[error("normalisation {0:?}: expected finite means and deviations above 0, for pixels in 0..1")]
+    Normalisation(crate::network::Normalisation),
+    /// The weights' names are not understood, or they say that they are another network's.
+    #[error(transparent)]
+    Weights(Box<crate::weights::WeightError>),
     /// A tensor has another shape than the network's.
     #[error(
         "weights {source_name} do not fit {network}: tensor {tensor:?} has shape {found:?}, expected {expected:?}; \
@@ -119,6 +134,20 @@ pub enum EncoderError {
         /// Which kernel and which length.
         source: SizeError,
     },
+    /// Training with weights that have no batch norms any more.
+    #[error(
+        "weights {source_name} of {network} have their batch norms folded in and cannot be trained; \
+         take the file that they were folded from"
+    )]
+    FoldedTraining {
+        /// The network.
+        network: &'static str,
+        /// Where the weights came from.
+        source_name: String,
+    },
+    /// The plain network's tensors do not fit together, or candle refused an operation.
+    #[error("plain network: {0}")]
+    Plain(#[source] Box<candle_core::Error>),
     /// A thread pool that the system refused.
     #[error("cannot start {threads} threads: {source}")]
     Threads {
@@ -127,4 +156,21 @@ pub enum EncoderError {
         /// The system's reason.
         source: rayon::ThreadPoolBuildError,
     },
+}
+
+impl From<candle_core::Error> for EncoderError {
+    fn from(source: candle_core::Error) -> EncoderError {
+        EncoderError::Plain(Box::new(source))
+    }
+}
+
+/// `32 to 2048`, or the only one.
+fn span(least: u32, most: u32) -> String {
+    if least == most { least.to_string() } else { format!("{least} to {most}") }
+}
+
+impl From<crate::weights::WeightError> for EncoderError {
+    fn from(error: crate::weights::WeightError) -> EncoderError {
+        EncoderError::Weights(Box::new(error))
+    }
 }

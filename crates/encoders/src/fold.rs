@@ -1,16 +1,17 @@
 //! Batch norms folded into the convolutions before them: every unit becomes a weight and a bias.
 //!
-//! weight' = weight · g, bias' = shift - mean · g with g = factor / sqrt(variance + 1e-3), computed in f64, narrowed once.
+//! weight' = weight · g, bias' = shift - mean · g with g = factor / sqrt(variance + epsilon), computed in f64, narrowed once.
+//! A batch norm that stands alone becomes its g and bias'.
 //! Every tensor of the file is accounted for: it is the network's, or a step counter, or the head, or an error.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::efficientnet::{Network, Parameter, Unit};
 use crate::encoder::find_network;
 use crate::error::EncoderError;
+use crate::network::{Network, Parameter, Role, Unit, UnitKind};
 use crate::weights::{Tensor, Weights};
 
-/// What becomes of the classification head (`_conv_head`, `_bn1`, `_fc`).
+/// What becomes of the classification head: the classifier, and what comes only with it (EfficientNet's `_conv_head`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HeadPolicy {
     /// Kept where the weights have one.
@@ -39,7 +40,8 @@ pub(crate) fn fold_tensors(
     weights: &Weights,
     head: HeadPolicy,
 ) -> Result<BTreeMap<String, Tensor>, EncoderError> {
-    let already = is_folded(weights);
+    let weights = &*weights.for_network(network.name)?;
+    let already = is_folded(network, weights);
     let trunk = network.units();
     let head_units = head_units(network, weights);
     let state = |unit: &Unit| if already { unit.folded() } else { unit.state() };
@@ -59,28 +61,32 @@ pub(crate) fn fold_tensors(
     let kept = if head == HeadPolicy::Keep { &head_units[..] } else { &[] };
     let mut folded = BTreeMap::new();
     for unit in trunk.iter().chain(kept) {
-        let (weight, bias) = fold_unit(network, weights, unit, already)?;
-        folded.insert(format!("{}.weight", unit.name), Tensor { shape: unit.shape.clone(), values: weight });
-        folded.insert(format!("{}.bias", unit.name), Tensor { shape: vec![bias.len()], values: bias });
+        fold_unit(network, weights, unit, already, &mut folded)?;
     }
     Ok(folded)
 }
 
-/// A stem with a bias and without a batch norm.
-fn is_folded(weights: &Weights) -> bool {
-    weights.get("_conv_stem.bias").is_some() && weights.get("_bn0.weight").is_none()
+/// Whether no batch norm of the network has its statistics in the file: they were folded into the convolutions.
+pub(crate) fn is_folded(network: &Network, weights: &Weights) -> bool {
+    let variance = |unit: &Unit| unit.norm().map(|norm| format!("{norm}.running_var"));
+    let mut variances = network.units().iter().filter_map(variance).collect::<Vec<_>>().into_iter().peekable();
+    variances.peek().is_some() && variances.all(|name| weights.get(&name).is_none())
 }
 
-/// The head's units when any of its tensors is there (then all must be); the number of classes is the file's own.
-fn head_units(network: &Network, weights: &Weights) -> Vec<Unit> {
-    let classes = weights.get("_fc.weight").and_then(|tensor| tensor.shape.first().copied()).unwrap_or(1000);
-    let units = network.head_units(classes.max(1));
-    let any = units.iter().flat_map(Unit::state).any(|parameter| weights.get(&parameter.name).is_some());
-    if any { units } else { Vec::new() }
+/// The head's units as far as the weights reach: all with the classifier (the number of classes is the file's own), those
+/// before it where a file has been cut behind them, none otherwise. A unit of which any tensor is there must be whole.
+pub(crate) fn head_units(network: &Network, weights: &Weights) -> Vec<Unit> {
+    let weight = format!("{}.weight", network.classifier.name);
+    let classes = weights.get(&weight).and_then(|tensor| tensor.shape.first().copied());
+    let mut units = network.head_units(classes.unwrap_or(network.classes()).max(1));
+    let present = |unit: &Unit| unit.state().iter().any(|parameter| weights.get(&parameter.name).is_some());
+    let reached = units.iter().rposition(present).map_or(0, |last| last + 1);
+    units.truncate(reached);
+    units
 }
 
 fn check(network: &Network, weights: &Weights, parameter: &Parameter) -> Result<(), EncoderError> {
-    let counter = parameter.role == crate::efficientnet::Role::Counter;
+    let counter = parameter.role == Role::Counter;
     let Some(tensor) = weights.get(&parameter.name) else {
         if counter {
             return Ok(());
@@ -120,40 +126,78 @@ fn missing(network: &Network, weights: &Weights, parameter: &Parameter) -> Encod
     }
 }
 
-/// Weight and bias of one unit whose tensors were checked.
+/// Adds the folded tensors of one unit, all of which were checked.
 fn fold_unit(
     network: &Network,
     weights: &Weights,
     unit: &Unit,
     already: bool,
-) -> Result<(Vec<f32>, Vec<f32>), EncoderError> {
-    let values = |prefix: &str, suffix: &str| {
-        let name = format!("{prefix}.{suffix}");
-        weights.get(&name).map(|tensor| &tensor.values).ok_or_else(|| {
-            let parameter = Parameter { name, shape: unit.shape.clone(), role: crate::efficientnet::Role::Weight };
-            missing(network, weights, &parameter)
-        })
+    folded: &mut BTreeMap<String, Tensor>,
+) -> Result<(), EncoderError> {
+    let get = |name: String| match weights.get(&name) {
+        Some(tensor) => Ok(&tensor.values),
+        None => {
+            let parameter = Parameter { name, shape: unit.shape.clone(), role: Role::Weight };
+            Err(missing(network, weights, &parameter))
+        }
     };
-    let weight = values(&unit.name, "weight")?;
-    let Some(norm) = unit.norm.as_ref().filter(|_| !already) else {
-        return Ok((weight.clone(), values(&unit.name, "bias")?.clone()));
+    let mut add = |name: String, shape: &[usize], values: Vec<f32>| {
+        folded.insert(name, Tensor { shape: shape.to_vec(), values });
     };
-    let (factor, shift) = (values(norm, "weight")?, values(norm, "bias")?);
-    let (mean, variance) = (values(norm, "running_mean")?, values(norm, "running_var")?);
-    let row: usize = unit.shape.iter().skip(1).product::<usize>().max(1);
-    let mut folded = Vec::with_capacity(weight.len());
-    let mut bias = Vec::with_capacity(shift.len());
-    for (channel, row) in weight.chunks_exact(row).enumerate() {
-        let gain = f64::from(factor[channel]) / (f64::from(variance[channel]) + Network::EPSILON).sqrt();
+    let (weight_name, bias_name) = (format!("{}.weight", unit.name), format!("{}.bias", unit.name));
+    let channels = [unit.outputs()];
+    let normed = unit.norm().filter(|_| !already);
+    match (&unit.kind, normed) {
+        (UnitKind::Tensor, _) => add(unit.name.clone(), &unit.shape, get(unit.name.clone())?.clone()),
+        (UnitKind::Biasless, _) if !already => {
+            add(weight_name.clone(), &unit.shape, get(weight_name)?.clone());
+            add(bias_name, &channels, vec![0.0; channels[0]]);
+        }
+        (_, None) => {
+            add(weight_name.clone(), &unit.shape, get(weight_name)?.clone());
+            add(bias_name.clone(), &channels, get(bias_name)?.clone());
+        }
+        (kind, Some(norm)) => {
+            let (gains, shifts) = gains_and_shifts(network, weights, norm, &get)?;
+            let shifts = shifts.into_iter().map(|shift| shift as f32).collect();
+            if *kind == UnitKind::BatchNorm {
+                add(weight_name, &channels, gains.into_iter().map(|gain| gain as f32).collect());
+            } else {
+                let row: usize = unit.shape.iter().skip(1).product::<usize>().max(1);
+                let rows = get(weight_name.clone())?.chunks_exact(row).zip(&gains);
+                let scaled =
+                    rows.flat_map(|(row, &gain)| row.iter().map(move |&value| (f64::from(value) * gain) as f32));
+                add(weight_name, &unit.shape, scaled.collect());
+            }
+            add(bias_name, &channels, shifts);
+        }
+    }
+    Ok(())
+}
+
+/// For each channel of a batch norm, factor / sqrt(variance + epsilon) and shift - mean · that.
+fn gains_and_shifts<'a>(
+    network: &Network,
+    weights: &Weights,
+    norm: &str,
+    get: &impl Fn(String) -> Result<&'a Vec<f32>, EncoderError>,
+) -> Result<(Vec<f64>, Vec<f64>), EncoderError> {
+    let part = |part: &str| get(format!("{norm}.{part}"));
+    let (factor, shift) = (part("weight")?, part("bias")?);
+    let (mean, variance) = (part("running_mean")?, part("running_var")?);
+    let mut gains = Vec::with_capacity(factor.len());
+    for (&factor, &variance) in factor.iter().zip(variance) {
+        let gain = f64::from(factor) / (f64::from(variance) + network.batch_norm_epsilon).sqrt();
         if !gain.is_finite() {
             return Err(EncoderError::NegativeVariance {
                 source_name: weights.source().to_owned(),
                 tensor: format!("{norm}.running_var"),
-                value: variance[channel],
+                value: variance,
             });
         }
-        folded.extend(row.iter().map(|&value| (f64::from(value) * gain) as f32));
-        bias.push((f64::from(shift[channel]) - f64::from(mean[channel]) * gain) as f32);
+        gains.push(gain);
     }
-    Ok((folded, bias))
+    let shifted = shift.iter().zip(mean).zip(&gains);
+    let shifts = shifted.map(|((&shift, &mean), gain)| f64::from(shift) - f64::from(mean) * gain).collect();
+    Ok((gains, shifts))
 }

@@ -6,11 +6,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::efficientnet::{Network, Parameter, Role};
 use crate::error::EncoderError;
+use crate::network::{Network, Parameter, Role};
 use crate::weights::{Tensor, Weights};
 
-/// All tensors of a network with its head of 1,000 classes.
+/// All tensors of a network with its head as published.
 ///
 /// # Errors
 /// When the network is not known.
@@ -20,9 +20,8 @@ pub fn weights(network: &str) -> Result<Weights, EncoderError> {
 }
 
 fn tensors(network: &Network) -> BTreeMap<String, Tensor> {
-    let units = network.units().into_iter().chain(network.head_units(1000));
     let state: BTreeMap<String, Parameter> =
-        units.flat_map(|unit| unit.state()).map(|parameter| (parameter.name.clone(), parameter)).collect();
+        network.state().into_iter().map(|parameter| (parameter.name.clone(), parameter)).collect();
     let made = state.into_iter().enumerate().map(|(k, (name, parameter))| {
         let values = values(k, &parameter);
         (name, Tensor { shape: parameter.shape, values })
@@ -73,5 +72,6 @@ mod tests {
         let names = |network| super::weights(network).expect("a known network").names().count();
         assert_eq!(names("efficientnet-b0"), 360);
         assert_eq!(names("efficientnet-b2"), 508);
+        assert_eq!(names("resnet18"), 122);
     }
 }

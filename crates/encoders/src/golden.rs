@@ -4,20 +4,20 @@ use oodlab_base::golden::{Findings, GoldenError, GoldenFile, Outcome};
 use oodlab_base::tolerance::Tolerance;
 use oodlab_datasets::{DatasetError, RgbImage, resize};
 
-use crate::efficientnet::Network;
-use crate::encoder::{Encoder, EncoderConfig, Pooling};
+use crate::encoder::{Encoder, EncoderConfig, PENULTIMATE, Pooling};
 use crate::error::EncoderError;
 use crate::formula;
+use crate::network::Network;
 use crate::weights::Weights;
 
 /// f32 weights: near to exact.
-const FULL: Tolerance = Tolerance::absolute("2e-4", 2e-4);
+pub(crate) const FULL: Tolerance = Tolerance::absolute("2e-4", 2e-4);
 /// The embedded f16 trunk against f32 weights.
-const HALF: Tolerance = Tolerance::absolute("1e-1 (f16 weights)", 1e-1);
+pub(crate) const HALF: Tolerance = Tolerance::absolute("1e-1 (f16 weights)", 1e-1);
 /// Formula weights: relative to each value, or to the tap's largest where a value is near to zero.
 const FORMULA_RELATIVE: f64 = 2e-4;
 
-const RESOLUTION: u32 = 224;
+pub(crate) const RESOLUTION: u32 = 224;
 const CIFAR_RECORD: usize = 1 + 3 * 32 * 32;
 const CIFAR_IMAGES: &[u8] = include_bytes!("../golden/cifar10_test_first8.bin");
 
@@ -38,10 +38,28 @@ pub enum EncoderGoldenError {
 /// The golden files of this crate: stem and bytes.
 #[must_use]
 pub fn embedded() -> Vec<(&'static str, &'static [u8])> {
-    vec![
-        ("efficientnet-lite0", include_bytes!("../golden/efficientnet-lite0.safetensors")),
-        ("formula_efficientnet-b0", include_bytes!("../golden/formula_efficientnet-b0.safetensors")),
-        ("formula_efficientnet-b2", include_bytes!("../golden/formula_efficientnet-b2.safetensors")),
+    macro_rules! files {
+        ($($stem:literal),* $(,)?) => {
+            vec![$(($stem, include_bytes!(concat!("../golden/", $stem, ".safetensors")).as_slice())),*]
+        };
+    }
+    files![
+        "efficientnet-lite0",
+        "formula_densenet100",
+        "formula_efficientnet-b0",
+        "formula_efficientnet-b0-symmetric",
+        "formula_efficientnet-b2",
+        "formula_efficientnet-b4-symmetric",
+        "formula_efficientnet-b5-symmetric",
+        "formula_resnet101",
+        "formula_resnet18",
+        "formula_resnet18-32",
+        "formula_resnet20",
+        "formula_resnet34",
+        "formula_resnet50",
+        "formula_resnet56",
+        "formula_vit-b16",
+        "formula_wrn-40-2",
     ]
 }
 
@@ -67,17 +85,26 @@ pub fn check(
 fn check_formula(file: &GoldenFile, network: &Network) -> Result<Outcome, EncoderGoldenError> {
     let weights = formula::weights(network.name)?;
     let mut findings = Findings::new();
+    let resolution = if file.metadata.contains_key("resolution") { file.setting("resolution")? } else { RESOLUTION };
     for (pooling, suffix) in [(Pooling::Average, ""), (Pooling::Released, "_released")] {
-        let encoder = encoder(network, pooling, &weights)?;
+        // Only EfficientNet has a released neck.
+        if pooling == Pooling::Released && file.tensor("tap1_released").is_err() {
+            continue;
+        }
+        let encoder = encoder(network, pooling, resolution, &weights)?;
         let images = rows(file, &format!("tap1{suffix}"))?;
-        let encoded = encoder.encode_tensor(&formula::images(images, RESOLUTION as usize), images)?;
+        let encoded = encoder.encode_tensor(&formula::images(images, resolution as usize), images)?;
         compare_taps(file, &encoder, &encoded.features, "", suffix, None, &mut findings)?;
+        if let (Some(logits), Ok(want)) = (&encoded.logits, file.tensor("logits")) {
+            let want = want.f32();
+            findings.add(format!("logits{suffix}"), formula_tolerance(&want).compare_f32(&logits.values, &want));
+        }
     }
     Ok(findings.outcome())
 }
 
 fn check_released(file: &GoldenFile, network: &Network, weights: &Weights) -> Result<Outcome, EncoderGoldenError> {
-    let encoder = encoder(network, Pooling::Average, weights)?;
+    let encoder = encoder(network, Pooling::Average, RESOLUTION, weights)?;
     let half = weights.metadata().get("dtype").is_some_and(|dtype| dtype.eq_ignore_ascii_case("f16"));
     let tolerance = if half { HALF } else { FULL };
     let mut findings = Findings::new();
@@ -94,12 +121,12 @@ fn check_released(file: &GoldenFile, network: &Network, weights: &Weights) -> Re
     Ok(findings.outcome())
 }
 
-fn encoder(network: &Network, pooling: Pooling, weights: &Weights) -> Result<Encoder, EncoderError> {
-    let network = network.name.to_owned();
-    Encoder::new(&EncoderConfig { network, resolution: RESOLUTION, pooling, weights: None }, weights)
+fn encoder(network: &Network, pooling: Pooling, resolution: u32, weights: &Weights) -> Result<Encoder, EncoderError> {
+    let (network, resolution) = (network.name.to_owned(), Some(resolution));
+    Encoder::new(&EncoderConfig { network, resolution, pooling, ..EncoderConfig::default() }, weights)
 }
 
-fn rows(file: &GoldenFile, name: &str) -> Result<usize, GoldenError> {
+pub(crate) fn rows(file: &GoldenFile, name: &str) -> Result<usize, GoldenError> {
     // A file cannot ask for more images than it has numbers.
     let tensor = file.tensor(name)?;
     Ok(tensor.shape.first().copied().unwrap_or(0).min(tensor.values.len()))
@@ -116,22 +143,28 @@ fn compare_taps(
     findings: &mut Findings,
 ) -> Result<(), GoldenError> {
     for (index, layer) in encoder.layers().iter().enumerate() {
-        let name = format!("{prefix}tap{}{suffix}", index + 1);
+        let tap = index < encoder.taps();
+        let name = if tap { format!("{prefix}tap{}{suffix}", index + 1) } else { format!("{prefix}{PENULTIMATE}") };
+        // Not every program wrote the penultimate vector, and what it is does not depend on the taps' pooling.
+        let want = match file.tensor(&name) {
+            Ok(want) => want.f32(),
+            Err(error) if tap => return Err(error),
+            Err(_) => continue,
+        };
         let got: Vec<f32> = features.chunks_exact(encoder.width()).flat_map(|row| row[layer.span()].to_vec()).collect();
-        let want = file.tensor(&name)?.f32();
         findings.add(name, tolerance.unwrap_or_else(|| formula_tolerance(&want)).compare_f32(&got, &want));
     }
     Ok(())
 }
 
-fn formula_tolerance(want: &[f32]) -> Tolerance {
+pub(crate) fn formula_tolerance(want: &[f32]) -> Tolerance {
     let largest = want.iter().fold(0.0f64, |largest, value| largest.max(f64::from(value.abs())));
     Tolerance::mixed("2e-4 relative", 0.1 * FORMULA_RELATIVE * largest, FORMULA_RELATIVE)
 }
 
 /// The first CIFAR-10 test images at 224, normalised, CHW.
 fn cifar(network: &Network, images: usize) -> Result<Vec<f32>, Box<DatasetError>> {
-    let normalisation = network.normalisation();
+    let normalisation = network.normalisation.factors();
     let mut values = Vec::new();
     for record in CIFAR_IMAGES.chunks_exact(CIFAR_RECORD).take(images) {
         let image = resize::bilinear(&RgbImage::from_planes(32, 32, &record[1..])?, RESOLUTION, RESOLUTION)?;

@@ -1,7 +1,8 @@
 //! Frozen networks and their weight files: images to layered features.
 //!
+//! * [`network`]: the networks as data: steps, names, shapes, taps;
 //! * [`Encoder`]: a network with its weights; images or normalised tensors in, pooled taps of all layers out;
-//! * [`efficientnet`]: EfficientNet B0–B7 and Lite0–Lite4 as one parametrised network: shapes, names, taps, padding;
+//! * [`plain`]: every network on candle, differentiable: what backends agree with, students and gradients;
 //! * [`mod@fold`]: batch norms folded into convolutions;
 //! * [`weights`]: weight files; [`formula`]: weights and images made by formula, to check a network without any;
 //! * [`golden`]: comparison with published numbers; [`mod@bench`]: how fast it is.
@@ -10,16 +11,18 @@
 //! one image a thread.
 
 pub mod bench;
-pub mod efficientnet;
+pub mod cuda;
 mod encoder;
 mod error;
 pub mod fold;
 pub mod formula;
 mod fused;
 pub mod golden;
+pub mod network;
+pub mod plain;
 pub mod weights;
 
-pub use encoder::{Encoded, Encoder, EncoderConfig, Pooling};
+pub use encoder::{Encoded, Encoder, EncoderConfig, PENULTIMATE, Pooling, Precision};
 pub use error::EncoderError;
 pub use fold::{HeadPolicy, fold};
 
@@ -30,7 +33,7 @@ pub struct NetworkInfo {
     pub name: String,
     /// Side of the images it was trained on, in pixels; static padding is computed for it.
     pub nominal_resolution: u32,
-    /// Parameters with the head of 1,000 classes; running statistics are not parameters.
+    /// Parameters with the head as published; running statistics are not parameters.
     pub parameters: u64,
     /// Channels of each tap, shallow to deep.
     pub taps: Vec<usize>,
@@ -39,9 +42,9 @@ pub struct NetworkInfo {
 /// All networks, in byte order of their names.
 #[must_use]
 pub fn networks() -> Vec<NetworkInfo> {
-    efficientnet::NAMES
-        .iter()
-        .filter_map(|name| efficientnet::Network::named(name))
+    network::Network::names()
+        .into_iter()
+        .filter_map(network::Network::named)
         .map(|network| NetworkInfo {
             name: network.name.to_owned(),
             nominal_resolution: network.nominal_resolution,

@@ -7,10 +7,12 @@
 //! * [`table`]: the rows of `table.csv`, means over groups of sets, Markdown and terminal tables;
 //! * [`scores`]: `scores.parquet`, and reading anybody's scores from CSV, Parquet or JSON lines;
 //! * [`figures`]: ROC curves, score histograms, sweeps and losses as SVG and PNG;
+//! * [`columns`]: Parquet as plain columns, for whoever keeps a table of other things in it (polars stays in this crate);
 //! * [`golden`]: the golden cases of every operating-point rule.
 //!
 //! Everything is a pure function of its arguments: the same input gives the same bytes for any number of threads.
 
+pub mod columns;
 pub mod figures;
 pub mod golden;
 pub mod metrics;

@@ -1,10 +1,14 @@
 //! Features of images, as every detector reads them: named layer spans, sample ids, optional logits, provenance.
 //!
 //! Labels stand apart ([`Labels`]), so that a detector that is given [`Features`] alone cannot read one.
-//! [`Scores`] are numbers on the same sample ids. [`mod@file`] reads and writes features as safetensors.
+//! [`Scores`] are numbers on the same sample ids. [`mod@file`] reads and writes features as the stages keep them; [`mod@format`]
+//! reads and writes the files of other programs, and [`library`] keeps what was imported from them.
 
 pub mod file;
+pub mod format;
+pub mod library;
 mod scores;
+mod table;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -12,6 +16,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 pub use scores::{ScoreError, Scores};
+pub use table::FeatureTable;
 
 /// One tap of an encoder: columns `start .. end` of the feature vector.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,11 +131,13 @@ pub enum FeatureError {
     },
     /// A NaN or infinite value.
     #[error(
-        "sample {id:?}: feature {column} (layer {layer:?}) is {value}, expected a finite number; encode it again or remove the sample"
+        "sample {id:?} (row {row}): feature {column} (layer {layer:?}) is {value}, expected a finite number; encode it again or remove the sample"
     )]
     NotFinite {
         /// Sample id.
         id: String,
+        /// Row, counted from 0.
+        row: usize,
         /// Layer name.
         layer: String,
         /// Column.
@@ -138,9 +145,64 @@ pub enum FeatureError {
         /// The value.
         value: f32,
     },
+    /// A NaN or infinite class score.
+    #[error("sample {id:?} (row {row}): logit {class} is {value}, expected a finite number")]
+    LogitNotFinite {
+        /// Sample id.
+        id: String,
+        /// Row, counted from 0.
+        row: usize,
+        /// Class.
+        class: usize,
+        /// The value.
+        value: f32,
+    },
+    /// Two samples of one name.
+    #[error("id {id:?} is that of row {first} and of row {second}; every sample needs a name of its own")]
+    DuplicateId {
+        /// The name.
+        id: String,
+        /// A row, counted from 0.
+        first: usize,
+        /// Another.
+        second: usize,
+    },
+    /// Files of one encoder that cannot be of one network.
+    #[error(
+        "{place} has layers {found}, but {other} of {encoder:?} has {expected}; import another network's features under another name"
+    )]
+    OtherNetwork {
+        /// The encoder's name.
+        encoder: String,
+        /// Set and split.
+        place: String,
+        /// Its layers.
+        found: String,
+        /// Another set and split.
+        other: String,
+        /// Its layers.
+        expected: String,
+    },
     /// Not a feature file.
     #[error("not a feature file: {0}")]
     Format(String),
+    /// What the user said of a file is wrong.
+    #[error("{0}")]
+    Options(String),
+    /// A file name that names no format.
+    #[error("expected a file named *.safetensors, *.npz, *.parquet, or, to read features alone, *.npy")]
+    UnknownFormat,
+    /// The error of one file.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What is wrong with it.
+        source: Box<FeatureError>,
+    },
+    /// A file that cannot be read or written.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
 }
 
 impl Features {
@@ -298,16 +360,28 @@ impl Features {
         Ok(())
     }
 
-    /// Refuses NaN and infinite values.
+    /// Refuses NaN and infinite values, in features and logits.
     ///
     /// # Errors
     /// Names the first such value with its sample and layer.
     pub fn check_finite(&self) -> Result<(), FeatureError> {
+        if let Some(logits) = &self.logits
+            && let Some(at) = logits.values.iter().position(|value| !value.is_finite())
+        {
+            let (row, class) = (at / logits.classes, at % logits.classes);
+            return Err(FeatureError::LogitNotFinite {
+                id: self.ids[row].clone(),
+                row,
+                class,
+                value: logits.values[at],
+            });
+        }
         let Some(at) = self.values.iter().position(|value| !value.is_finite()) else { return Ok(()) };
         let (row, column) = (at / self.width(), at % self.width());
         let layer = self.layers.iter().find(|layer| layer.span().contains(&column));
         Err(FeatureError::NotFinite {
             id: self.ids[row].clone(),
+            row,
             layer: layer.map(|layer| layer.name.clone()).unwrap_or_default(),
             column,
             value: self.values[at],

@@ -1,9 +1,13 @@
 //! The hot loops: noise, denoise, norms, scores, convolutions.
 
+pub mod affine;
+pub mod attention;
+pub mod cuda;
 pub mod ddim_step;
 pub mod dense_conv;
 pub mod depthwise_conv;
 pub mod forward_noise;
+pub mod layer_norm;
 pub mod normal;
 pub mod pointwise_conv;
 pub mod pooling;
@@ -12,4 +16,5 @@ pub mod shape;
 pub mod simd;
 pub mod squeeze_excitation;
 pub mod uniform;
+pub mod window_pool;
 pub mod zscore;

@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::commands::cache::CacheCommand;
+use crate::commands::run::RunArguments;
+
 /// Out-of-distribution detection experiments: one YAML file to AUROC and FPR95 tables and figures.
 ///
 /// Finished work is kept in the store under the hash of everything that it depends on: a run that was stopped goes on where it
@@ -54,7 +57,7 @@ pub struct Global {
         hide_env_values = true
     )]
     pub log: String,
-    /// Where to compute: cpu or auto
+    /// Where to compute: auto, cpu, or cuda:N, the number of an NVIDIA GPU (so far for verify)
     #[arg(long, global = true, default_value = "auto", value_name = "DEVICE")]
     pub device: oodlab_base::Device,
     /// One line of JSON on standard output instead of text
@@ -70,9 +73,13 @@ pub enum Command {
     /// Run an experiment: encode, train, score, and write its tables and figures
     #[command(after_help = "Examples:\n  oodlab run experiments/quickstart.yaml\n  \
         oodlab run experiments/quickstart.yaml detector.sample.start=10 seeds=[0,1,2]\n\n\
+        On several machines with one store folder, each process encodes its share; a plain run then finds all of it:\n  \
+        oodlab run experiments/cifar10_far.yaml --shard 1/2 --store /shared/store\n  \
+        oodlab run experiments/cifar10_far.yaml --shard 2/2 --store /shared/store\n  \
+        oodlab run experiments/cifar10_far.yaml --store /shared/store\n\n\
         Results are written to RESULTS/<experiment>/: table.csv, table.md, scores.parquet, figures/, runs/<key>/.\n\
         Exit code: 0 done, 1 a run failed, 2 wrong settings, 130 stopped by Ctrl-C.")]
-    Run(Target),
+    Run(RunArguments),
     /// Show what a run would do: cells, stages, what is shared, done and left
     Plan(Target),
     /// Show the resolved configuration with the origin of each value
@@ -122,9 +129,34 @@ pub enum Command {
     /// Weight files: list, import, convert
     #[command(subcommand)]
     Weights(WeightsCommand),
+    /// Finished work in the store: list, verify, collect what nothing needs
+    #[command(subcommand)]
+    Cache(CacheCommand),
+    /// Features of other programs: import, list, export
+    #[command(subcommand)]
+    Features(crate::commands::features::FeaturesCommand),
     /// Measure speed
     #[command(subcommand)]
     Bench(BenchCommand),
+}
+
+impl Command {
+    /// The word on the command line.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Command::Run(_) => "run",
+            Command::Plan(_) => "plan",
+            Command::Config(_) => "config",
+            Command::Check { .. } => "check",
+            Command::Metrics { .. } => "metrics",
+            Command::Verify { .. } => "verify",
+            Command::Data(_) => "data",
+            Command::Weights(_) => "weights",
+            Command::Cache(_) => "cache",
+            Command::Features(_) => "features",
+            Command::Bench(_) => "bench",
+        }
+    }
 }
 
 /// An experiment file with overrides.
@@ -180,11 +212,40 @@ pub enum DataCommand {
 pub enum WeightsCommand {
     /// Every known weight file: embedded, present or absent, with network and licence
     List,
-    /// Take weight files that you have: recognised by SHA-256
+    /// Download known weights; goes on where it stopped, and compares the checksum
+    #[command(
+        after_help = "HTTPS_PROXY, NO_PROXY and SSL_CERT_FILE are respected. Interrupted downloads are kept and gone on with.\n\
+        --mirror ADDRESS names a place below which files of the same names lie; it is tried first."
+    )]
+    Fetch {
+        /// Weights, as `oodlab weights list` names them
+        #[arg(required = true)]
+        names: Vec<String>,
+        /// Address below which files of the same names lie
+        #[arg(long, value_name = "ADDRESS", env = "OODLAB_MIRROR", hide_env_values = true)]
+        mirror: Option<String>,
+    },
+    /// Take weight files that you have: known ones are recognised by SHA-256, your own get a name
+    #[command(after_help = "Examples:\n  oodlab weights import resnet50-0676ba61.pth\n  \
+        oodlab weights import checkpoint.pth --network resnet18-32 --name hall-1\n  \
+        oodlab weights import --all --from DIR\n\n\
+        Tensor names of PyTorch, timm, torchvision and Hugging Face models are understood; every tensor is accounted for.")]
     Import {
         /// A weight file
         #[arg(required_unless_present = "all", conflicts_with = "all")]
         file: Option<PathBuf>,
+        /// The network of your own weights, as in resnet18-32
+        #[arg(long, requires = "file")]
+        network: Option<String>,
+        /// Their name; the file's when absent
+        #[arg(long, requires = "network")]
+        name: Option<String>,
+        /// Mean of their pixels, scaled to 0..1: red,green,blue; the network's usual one when absent
+        #[arg(long, requires = "deviation", requires = "network", value_name = "R,G,B", value_parser = three)]
+        mean: Option<[f64; 3]>,
+        /// Deviation of their pixels
+        #[arg(long, requires = "mean", value_name = "R,G,B", value_parser = three)]
+        deviation: Option<[f64; 3]>,
         /// Import every known file found below --from
         #[arg(long, requires = "from")]
         all: bool,
@@ -192,6 +253,9 @@ pub enum WeightsCommand {
         #[arg(long, value_name = "DIR")]
         from: Option<PathBuf>,
     },
+    /// Share of a labelled set that a classifier gets right: do weights, preprocessing and images belong together?
+    #[command(after_help = "Example:\n  oodlab weights accuracy resnet20 --set cifar10")]
+    Accuracy(crate::commands::accuracy::AccuracyArguments),
     /// Write weights as safetensors, on wish with batch norm folded, halved, without the head
     Convert {
         /// A .pth or .safetensors file
@@ -223,14 +287,24 @@ pub enum BenchCommand {
         /// Images a call
         #[arg(long, default_value_t = 16)]
         batch: usize,
-        /// Input size in pixels
-        #[arg(long, default_value_t = 224)]
-        resolution: u32,
+        /// Input size in pixels; 224, or 32 for networks of 32 px, when absent
+        #[arg(long)]
+        resolution: Option<u32>,
         /// Side of the images before they are resized; they are given at their size and normalised when absent
         #[arg(long, value_name = "PIXELS")]
         image_side: Option<u32>,
+        /// Numbers to compute with: f32, or bf16 where the processor has fast products of it
+        #[arg(long, default_value = "f32", value_parser = ["f32", "bf16"])]
+        precision: String,
         /// How long to measure; the median over batches is reported
         #[arg(long, default_value_t = 5)]
         seconds: u64,
     },
+}
+
+/// Three numbers between commas.
+fn three(text: &str) -> Result<[f64; 3], String> {
+    let numbers: Result<Vec<f64>, _> = text.split(',').map(|number| number.trim().parse::<f64>()).collect();
+    let numbers = numbers.ok().and_then(|numbers| <[f64; 3]>::try_from(numbers).ok());
+    numbers.ok_or_else(|| "three numbers expected, as in 0.485,0.456,0.406".to_owned())
 }

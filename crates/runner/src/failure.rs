@@ -6,6 +6,8 @@ use oodlab_base::Cancelled;
 use oodlab_datasets::DatasetError;
 use oodlab_detectors::DetectorError;
 use oodlab_diffusion::DiffusionError;
+use oodlab_encoders::weights::WeightError;
+use oodlab_fetch::FetchError;
 use oodlab_store::StoreError;
 
 /// Exit code of a run, check or verification that failed.
@@ -74,6 +76,8 @@ pub fn is_cancelled(error: &anyhow::Error) -> bool {
             || matches!(cause.downcast_ref(), Some(DiffusionError::Cancelled(_)))
             || matches!(cause.downcast_ref(), Some(StoreError::Cancelled(_)))
             || matches!(cause.downcast_ref(), Some(DatasetError::Cancelled(_)))
+            || matches!(cause.downcast_ref(), Some(FetchError::Cancelled(_)))
+            || matches!(cause.downcast_ref(), Some(WeightError::Fetch(FetchError::Cancelled(_))))
     })
 }
 
@@ -95,7 +99,9 @@ mod tests {
 
     #[test]
     fn a_request_to_stop_is_seen_through_every_crates_error() {
-        let errors: [anyhow::Error; 4] = [
+        let errors: [anyhow::Error; 6] = [
+            FetchError::Cancelled(Cancelled).into(),
+            WeightError::Fetch(FetchError::Cancelled(Cancelled)).into(),
             DetectorError::Cancelled(Cancelled).into(),
             StoreError::Cancelled(Cancelled).into(),
             DatasetError::Cancelled(Cancelled).into(),

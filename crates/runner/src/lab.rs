@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use oodlab_base::Cancel;
 use oodlab_datasets::Library;
 use oodlab_encoders::weights::WeightLibrary;
+use oodlab_features::library::FeatureLibrary;
 use oodlab_store::Store;
 
 use crate::bars::Bars;
@@ -63,6 +64,11 @@ impl Lab {
             tracing::warn!("{name} is left out: {what}");
         }
         Ok(library)
+    }
+
+    /// The features that other programs made.
+    pub fn features(&self) -> FeatureLibrary {
+        FeatureLibrary::open(&self.root.join("features"))
     }
 
     /// The weight files at hand.

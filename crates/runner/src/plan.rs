@@ -10,12 +10,16 @@ use oodlab_detectors::{CONTROLS, Detector, DetectorError, ScoreSpec};
 use oodlab_encoders::weights::Weights;
 use oodlab_encoders::{Encoder, EncoderConfig, EncoderError};
 use oodlab_features::Layer;
+use oodlab_features::library::{Place, StoredFeatures};
 
-use crate::config::{Cell, Experiment, Protocol, Source};
+use crate::config::{Cell, EncoderSection, Experiment, Protocol, Source};
 use crate::failure::at;
 use crate::lab::Lab;
+use crate::layer_choice;
 use crate::stages::encode::Encode;
 use crate::stages::fit::Fit;
+use crate::stages::imported::Imported;
+use crate::stages::source::FeatureSource;
 
 /// Raise when a run's meaning changes: the key of its folder and of the column `run`.
 const REVISION: u32 = 1;
@@ -27,7 +31,7 @@ pub struct Outlier {
     /// `near` or `far`.
     pub group: String,
     /// Its features.
-    pub encode: Encode,
+    pub encode: FeatureSource,
 }
 
 /// A detector of a run: the experiment's own, or a control.
@@ -50,16 +54,14 @@ pub struct Run {
     pub key: Key,
     /// The benchmark.
     pub benchmark: Arc<Benchmark>,
-    /// The frozen network.
-    pub encoder: Arc<Encoder>,
-    /// Where its weights come from.
-    pub weights: String,
+    /// The frozen network, or the name of imported features.
+    pub backbone: Backbone,
     /// Chosen layers, counted from 1.
     pub layers: Vec<usize>,
     /// In-distribution training images.
-    pub train: Encode,
+    pub train: FeatureSource,
     /// In-distribution test images; the same under both protocols.
-    pub id_test: Encode,
+    pub id_test: FeatureSource,
     /// Every out-of-distribution set under every protocol.
     pub outliers: Vec<Outlier>,
     /// The detector first, then the controls.
@@ -74,8 +76,43 @@ impl Run {
     }
 
     /// Every encoding of the run, the training set first; equal ones may come twice.
-    pub fn encodes(&self) -> impl Iterator<Item = &Encode> {
+    pub fn encodes(&self) -> impl Iterator<Item = &FeatureSource> {
         [&self.train, &self.id_test].into_iter().chain(self.outliers.iter().map(|outlier| &outlier.encode))
+    }
+}
+
+/// What makes the features of a run.
+#[derive(Clone)]
+pub enum Backbone {
+    /// A network, and where its weights come from.
+    Network(Arc<Encoder>, String),
+    /// Features under this name, made by another program.
+    Imported(String),
+}
+
+impl Backbone {
+    /// The network's key.
+    pub fn key(&self) -> Option<Key> {
+        match self {
+            Backbone::Network(encoder, _) => Some(encoder.key()),
+            Backbone::Imported(_) => None,
+        }
+    }
+
+    /// How many layers a network of this program has.
+    pub fn layers(&self) -> usize {
+        match self {
+            Backbone::Network(encoder, _) => encoder.layers().len(),
+            Backbone::Imported(_) => 0,
+        }
+    }
+
+    /// Where its weights come from, for people.
+    pub fn weights(&self) -> String {
+        match self {
+            Backbone::Network(_, weights) => weights.clone(),
+            Backbone::Imported(name) => format!("imported features {name}"),
+        }
     }
 }
 
@@ -98,6 +135,7 @@ impl Plan {
             encoders: BTreeMap::new(),
             benchmarks: BTreeMap::new(),
             sets: BTreeMap::new(),
+            imported: BTreeMap::new(),
             missing: BTreeMap::new(),
         };
         let mut runs = Vec::new();
@@ -116,37 +154,45 @@ struct Planner<'a> {
     encoders: BTreeMap<String, (Arc<Encoder>, String)>,
     benchmarks: BTreeMap<String, Arc<Benchmark>>,
     sets: BTreeMap<(String, String, Option<usize>), Arc<ImageSet>>,
+    imported: BTreeMap<Place, Option<Arc<StoredFeatures>>>,
     missing: BTreeMap<String, String>,
 }
 
 impl Planner<'_> {
     fn run(&mut self, cell: &Cell, experiment: &Experiment, seed: u64) -> Result<Run> {
         let benchmark = self.benchmark(&experiment.benchmark)?;
-        let (encoder, weights) = self.encoder(&experiment.encoder)?;
-        let layers = chosen_layers(experiment, &encoder.layers())?;
+        let backbone = self.backbone(&experiment.encoder)?;
         let limit = experiment.limit;
         let id = &benchmark.id;
-        let train_images = self.set(&id.set, &id.train_split, fewer(limit.train, id.train_limit))?;
-        let test_images = self.set(&id.set, &id.test_split, fewer(limit.id_test, id.test_limit))?;
-        let train = Encode::new(&encoder, &train_images, None);
-        let id_test = Encode::new(&encoder, &test_images, None);
+        let train = self.inlier(&backbone, &id.set, &id.train_split, fewer(limit.train, id.train_limit))?;
+        let id_test = self.inlier(&backbone, &id.set, &id.test_split, fewer(limit.id_test, id.test_limit))?;
+        let (layers, taps) = match &backbone {
+            Backbone::Network(encoder, _) => (encoder.layers(), encoder.taps()),
+            Backbone::Imported(_) => train.imported_layers(),
+        };
+        let layers = chosen_layers(experiment, &layers, taps)?;
         let mut outliers = Vec::new();
         for &protocol in &experiment.protocols {
-            let squash = match protocol {
-                Protocol::Native => None,
-                Protocol::Matched => Some(test_images.uniform_size().ok_or_else(|| {
-                    let name = test_images.name();
+            let squash = match (protocol, id_test.images()) {
+                (Protocol::Native, _) | (_, None) => None,
+                (Protocol::Matched, Some(images)) => Some(images.uniform_size().ok_or_else(|| {
+                    let name = images.name();
                     at("protocols", &format!("matched: the images of {name} have different sizes; use [native]"))
                 })?),
             };
             for (group, sets) in &benchmark.groups {
                 for member in sets {
-                    let Some(images) = self.outlier_set(&member.set, member.split(), fewer(limit.ood, member.limit))?
-                    else {
-                        continue;
+                    let limit = fewer(limit.ood, member.limit);
+                    let (set, split) = (&member.set, member.split());
+                    let found = match &backbone {
+                        Backbone::Network(encoder, _) => self
+                            .outlier_set(set, split, limit)?
+                            .map(|images| FeatureSource::Images(Encode::new(encoder, &images, squash))),
+                        Backbone::Imported(name) => self.imported_outlier(name, set, split, protocol, limit)?,
                     };
-                    let encode = Encode::new(&encoder, &images, squash);
-                    outliers.push(Outlier { protocol, group: group.clone(), encode });
+                    if let Some(encode) = found {
+                        outliers.push(Outlier { protocol, group: group.clone(), encode });
+                    }
                 }
             }
         }
@@ -175,8 +221,7 @@ impl Planner<'_> {
             seed,
             key: key.finish(),
             benchmark,
-            encoder,
-            weights,
+            backbone,
             layers,
             train,
             id_test,
@@ -194,6 +239,84 @@ impl Planner<'_> {
         Ok(benchmark)
     }
 
+    fn backbone(&mut self, section: &EncoderSection) -> Result<Backbone> {
+        match section {
+            EncoderSection::Network(config) => {
+                let (encoder, weights) = self.encoder(config)?;
+                Ok(Backbone::Network(encoder, weights))
+            }
+            EncoderSection::Imported { imported } => {
+                let known = self.lab.features().encoders()?;
+                if known.contains(imported) {
+                    return Ok(Backbone::Imported(imported.clone()));
+                }
+                let hint = text::hint(imported, known.iter().map(String::as_str));
+                let how = format!("oodlab features import FILE --encoder {imported} --set SET --split SPLIT");
+                let known = if known.is_empty() { "nothing yet".to_owned() } else { known.join(", ") };
+                let what = format!("no features were imported as {imported:?}{hint} (imported: {known}); run: {how}");
+                Err(at("encoder.imported", &what))
+            }
+        }
+    }
+
+    fn inlier(&mut self, backbone: &Backbone, set: &str, split: &str, limit: Option<usize>) -> Result<FeatureSource> {
+        match backbone {
+            Backbone::Network(encoder, _) => {
+                Ok(FeatureSource::Images(Encode::new(encoder, &self.set(set, split, limit)?, None)))
+            }
+            Backbone::Imported(name) => {
+                let place = place(name, set, split, Protocol::Native);
+                match self.stored(&place)? {
+                    Some(stored) => self.imported(stored, limit),
+                    None => Err(at("encoder.imported", &not_imported(&place))),
+                }
+            }
+        }
+    }
+
+    /// `None` for a set of which nothing was imported: the run goes on without it and says so. One of which only the other
+    /// protocol's features are there is an error: a table would compare different sets.
+    fn imported_outlier(
+        &mut self,
+        name: &str,
+        set: &str,
+        split: &str,
+        protocol: Protocol,
+        limit: Option<usize>,
+    ) -> Result<Option<FeatureSource>> {
+        let asked = place(name, set, split, protocol);
+        if let Some(stored) = self.stored(&asked)? {
+            return self.imported(stored, limit).map(Some);
+        }
+        let other = if protocol == Protocol::Native { Protocol::Matched } else { Protocol::Native };
+        if self.stored(&place(name, set, split, other))?.is_some() {
+            let what = format!("{}, or choose the protocols that were imported", not_imported(&asked));
+            return Err(at("protocols", &what));
+        }
+        self.missing.insert(set.to_owned(), not_imported(&place(name, set, split, Protocol::Native)));
+        Ok(None)
+    }
+
+    fn imported(&self, stored: Arc<StoredFeatures>, limit: Option<usize>) -> Result<FeatureSource> {
+        let place = &stored.place;
+        let expected = self.library.status(&place.set)?.splits.get(&place.split).and_then(|count| count.expected);
+        Ok(FeatureSource::Imported(Imported::new(stored, limit, expected)?))
+    }
+
+    fn stored(&mut self, place: &Place) -> Result<Option<Arc<StoredFeatures>>> {
+        if let Some(known) = self.imported.get(place) {
+            return Ok(known.clone());
+        }
+        let stored = self.lab.features().find(place)?.map(Arc::new);
+        if let Some(stored) = &stored {
+            // A file may have been put there by hand.
+            let other = self.imported.values().flatten().find(|other| other.place.encoder == place.encoder);
+            other.map_or(Ok(()), |other| stored.same_network(other))?;
+        }
+        self.imported.insert(place.clone(), stored.clone());
+        Ok(stored)
+    }
+
     fn encoder(&mut self, config: &EncoderConfig) -> Result<(Arc<Encoder>, String)> {
         let identity = serde_json::to_string(config)?;
         if let Some(known) = self.encoders.get(&identity) {
@@ -206,17 +329,25 @@ impl Planner<'_> {
             let known = names.collect::<Vec<_>>().join(", ");
             return Err(at("encoder.network", &format!("unknown network {:?}{hint} (known: {known})", config.network)));
         }
+        let mut config = config.clone();
         let weights = match config.weights.as_deref() {
             Some("embedded") => Weights::embedded(&config.network).ok_or_else(|| {
                 at("encoder.weights", &format!("the program carries no weights of {}", config.network))
             })??,
             named => {
-                let found = self.lab.weights()?.find(named.unwrap_or(&config.network));
-                found.map_err(|error| at("encoder.weights", &error.to_string()))?
+                let (library, name) = (self.lab.weights()?, named.unwrap_or(&config.network));
+                let found = library.find(name).map_err(|error| at("encoder.weights", &error.to_string()))?;
+                // What the weights were trained with, unless the experiment says otherwise.
+                let trained = library.manifest(name).and_then(|manifest| manifest.normalisation);
+                config.normalisation = config.normalisation.or(trained);
+                found
             }
         };
-        let encoder = Encoder::new(config, &weights).map_err(|error| match error {
+        let encoder = Encoder::new(&config, &weights).map_err(|error| match error {
             EncoderError::Resolution { .. } => at("encoder.resolution", &error.to_string()),
+            EncoderError::Pooling { .. } => at("encoder.pooling", &error.to_string()),
+            EncoderError::Precision => at("encoder.precision", &error.to_string()),
+            EncoderError::Normalisation(_) => at("encoder.normalisation", &error.to_string()),
             other => at("encoder.weights", &other.to_string()),
         })?;
         let encoder = Arc::new(encoder);
@@ -247,28 +378,28 @@ impl Planner<'_> {
     }
 }
 
+fn place(encoder: &str, set: &str, split: &str, protocol: Protocol) -> Place {
+    let [encoder, set, split, protocol] = [encoder, set, split, protocol.name()].map(str::to_owned);
+    Place { encoder, set, split, protocol }
+}
+
+/// What is missing and the command that brings it.
+fn not_imported(place: &Place) -> String {
+    let Place { encoder, set, split, protocol } = place;
+    let protocol = if protocol == "native" { String::new() } else { format!(" --protocol {protocol}") };
+    format!(
+        "{} was not imported; run: oodlab features import FILE --encoder {encoder} --set {set} --split {split}{protocol}",
+        place.describe()
+    )
+}
+
 /// The smaller of two limits, where absent means all.
 fn fewer(a: Option<usize>, b: Option<usize>) -> Option<usize> {
     a.into_iter().chain(b).min()
 }
 
-fn chosen_layers(experiment: &Experiment, layers: &[Layer]) -> Result<Vec<usize>> {
-    let count = layers.len();
-    let chosen = experiment.features.layers.clone().unwrap_or_else(|| (1..=count).collect());
-    if chosen.is_empty() {
-        return Err(at("features.layers", "expected at least one layer"));
-    }
-    for (place, &number) in chosen.iter().enumerate() {
-        if number == 0 || number > count {
-            return Err(at(
-                "features.layers",
-                &format!("layer {number} does not exist; the encoder has layers 1 to {count}"),
-            ));
-        }
-        if chosen[..place].contains(&number) {
-            return Err(at("features.layers", &format!("layer {number} is given twice")));
-        }
-    }
+fn chosen_layers(experiment: &Experiment, layers: &[Layer], taps: usize) -> Result<Vec<usize>> {
+    let chosen = layer_choice::numbers(experiment.features.layers.as_deref(), layers, taps)?;
     if let Some(weights) = &experiment.features.layer_weights
         && weights.len() != chosen.len()
     {

@@ -131,3 +131,17 @@ fn a_sweep_shares_what_its_cells_have_in_common() {
     // Two layer choices for the detector and for the control; the sampling step trains nothing again.
     assert_eq!(count("fit"), 4);
 }
+
+/// No machine has so many GPUs: the error says that there is no such one, or which library is missing.
+#[test]
+fn a_gpu_that_cannot_be_used_is_refused_before_anything_starts() {
+    let sandbox = Sandbox::new();
+    sandbox.write("x.yaml", SMALL);
+    for command in [&["verify"][..], &["run", "x.yaml"]] {
+        let errors = sandbox.fails(2, &[command, &["--device", "cuda:9999"]].concat());
+        let named = errors.contains("no GPU 9999") || errors.contains("was not found") && errors.contains("lib");
+        assert!(named && errors.contains("--device cuda:9999"), "{errors}");
+    }
+    let errors = sandbox.fails(2, &["verify", "--device", "gpu"]);
+    assert!(errors.contains("cuda:N"), "{errors}");
+}

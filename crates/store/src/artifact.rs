@@ -14,10 +14,10 @@ use crate::root::Root;
 use crate::{file, part};
 
 /// The name of the file that says that an artifact is finished.
-const DONE: &str = "done.json";
+pub(crate) const DONE: &str = "done.json";
 
 /// The format of [`DONE`]; a file of another format counts as absent.
-const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 1;
 
 /// The output of one stage under one key.
 #[derive(Debug, Clone)]
@@ -40,20 +40,20 @@ pub struct Finished {
 /// The file [`DONE`].
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Done {
-    format: u32,
+pub(crate) struct Done {
+    pub(crate) format: u32,
     stage: String,
-    key: String,
-    parts: Vec<DonePart>,
-    note: BTreeMap<String, String>,
+    pub(crate) key: String,
+    pub(crate) parts: Vec<DonePart>,
+    pub(crate) note: BTreeMap<String, String>,
 }
 
 /// One part in [`DONE`].
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct DonePart {
+pub(crate) struct DonePart {
     size_bytes: u64,
-    blake3: String,
+    pub(crate) blake3: String,
 }
 
 impl Artifact {
@@ -119,11 +119,18 @@ impl Artifact {
         let mut indices = Vec::new();
         for entry in entries {
             let entry = entry.map_err(StoreError::io(operation, &self.folder))?;
-            let index = entry.file_name().to_str().and_then(|name| name.strip_prefix("part-")?.parse().ok());
-            indices.extend(index.filter(|&index| entry.path() == self.part_path(index)));
+            indices.extend(entry.file_name().to_str().and_then(part::index_of));
         }
         indices.sort_unstable();
         Ok(indices)
+    }
+
+    /// Whether a part is there, judged by its end alone: [`Artifact::read_part`] may still find it damaged.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be read.
+    pub fn has_part(&self, index: usize) -> Result<bool, StoreError> {
+        Ok(self.trailer(index)?.is_some())
     }
 
     /// Removes a part that is not needed any more (a checkpoint that a later one replaced). That it is not there is no
@@ -255,6 +262,6 @@ impl Artifact {
     }
 
     fn part_path(&self, index: usize) -> PathBuf {
-        self.folder.join(format!("part-{index:05}"))
+        self.folder.join(part::file_name(index))
     }
 }

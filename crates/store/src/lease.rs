@@ -1,6 +1,6 @@
 //! Leases: one holder at a time, over processes and machines, without locks of the system and without clocks.
 //!
-//! A lease is the file `lock` in the artifact's folder. It appears whole, by a hard link, and only where none is. Its
+//! A lease is the file `lock` in the artifact's folder, or `lock-part-<index>` for one part. It appears whole, by a hard link, and only where none is. Its
 //! holder rewrites a counter in it every few seconds. A holder is dead when this machine knows that its process is gone,
 //! or, for one on another machine, when its counter stood still for a minute of *this* process's steady clock.
 //!
@@ -9,30 +9,21 @@
 //! file by its own in one rename, and the other then finds a living holder. A holder that lets go takes the claim on
 //! itself first, so that it never removes its successor's file. A claim whose taker died is taken over in the same way.
 
-use std::io::{self, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::io::{Seek, SeekFrom, Write};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use fs_err as fs;
 use oodlab_base::Cancel;
 
 use crate::artifact::Artifact;
 use crate::error::StoreError;
-use crate::file;
-use crate::holder::{Holder, mark};
+use crate::holder::Holder;
+use crate::place::{LOCK, OPERATION, PART_LOCK, Taken, Watch, holds, let_go, sweep_claims, take};
 use crate::root::Root;
-
-/// The name of a lease's file.
-const LOCK: &str = "lock";
-
-/// The beginning of the name of a claim's file.
-const CLAIM: &str = "lock-claim-";
-
-const OPERATION: &str = "taking a lease";
 
 /// How often things are done.
 #[derive(Debug, Clone, Copy)]
@@ -68,6 +59,14 @@ pub struct Holding {
     pub pid: u32,
 }
 
+impl Holding {
+    /// For people, of what a file says.
+    pub(crate) fn of(holder: Option<Holder>) -> Holding {
+        let unknown = || Holding { host: "unknown".to_owned(), pid: 0 };
+        holder.map_or_else(unknown, |holder| Holding { host: holder.process.host, pid: holder.process.pid })
+    }
+}
+
 impl Artifact {
     /// Waits for the lease on this artifact and takes it. While another process or thread holds it, `cancel` is asked
     /// several times a second.
@@ -75,7 +74,7 @@ impl Artifact {
     /// # Errors
     /// [`StoreError::Cancelled`] when asked to stop; an error of the file system otherwise.
     pub fn lease(&self, cancel: &Cancel) -> Result<Lease, StoreError> {
-        self.lease_with(cancel, TIMING)
+        self.lease_with(LOCK, cancel, TIMING)
     }
 
     /// Takes the lease if nobody living on this machine, and nobody on another one, holds it; else says who does.
@@ -83,20 +82,41 @@ impl Artifact {
     /// # Errors
     /// An error of the file system.
     pub fn try_lease(&self) -> Result<Result<Lease, Holding>, StoreError> {
+        self.try_named(LOCK)
+    }
+
+    /// As [`Artifact::lease`], for one part: processes that hold leases on different parts work on one artifact at the same
+    /// time. A lease on the artifact and leases on its parts know nothing of one another: a stage uses one kind or the other.
+    ///
+    /// # Errors
+    /// As [`Artifact::lease`].
+    pub fn lease_part(&self, index: usize, cancel: &Cancel) -> Result<Lease, StoreError> {
+        self.lease_with(&part_lock(index), cancel, TIMING)
+    }
+
+    /// As [`Artifact::try_lease`], for one part.
+    ///
+    /// # Errors
+    /// An error of the file system.
+    pub fn try_lease_part(&self, index: usize) -> Result<Result<Lease, Holding>, StoreError> {
+        self.try_named(&part_lock(index))
+    }
+
+    fn try_named(&self, name: &str) -> Result<Result<Lease, Holding>, StoreError> {
         let mut watch = Watch::new(TIMING.silence);
-        Ok(match self.attempt(&mut watch, TIMING)? {
+        Ok(match self.attempt(name, &mut watch, TIMING)? {
             Some(lease) => Ok(lease),
             None => Err(watch.holding()),
         })
     }
 
-    fn lease_with(&self, cancel: &Cancel, timing: Timing) -> Result<Lease, StoreError> {
+    fn lease_with(&self, name: &str, cancel: &Cancel, timing: Timing) -> Result<Lease, StoreError> {
         let mut watch = Watch::new(timing.silence);
         let mut pause = Duration::from_millis(2);
         let mut told = false;
         loop {
             cancel.check()?;
-            if let Some(lease) = self.attempt(&mut watch, timing)? {
+            if let Some(lease) = self.attempt(name, &mut watch, timing)? {
                 return Ok(lease);
             }
             if !told && pause >= timing.poll {
@@ -109,154 +129,20 @@ impl Artifact {
         }
     }
 
-    fn attempt(&self, watch: &mut Watch, timing: Timing) -> Result<Option<Lease>, StoreError> {
+    fn attempt(&self, name: &str, watch: &mut Watch, timing: Timing) -> Result<Option<Lease>, StoreError> {
         self.root.make_folder(&self.folder, OPERATION)?;
-        let path = self.folder.join(LOCK);
+        let path = self.folder.join(name);
         let Some(taken) = take(&self.root, &path, watch)? else { return Ok(None) };
-        sweep_claims(&self.folder);
+        // Once an artifact, not once a part: the folder may hold thousands of files.
+        if name == LOCK {
+            sweep_claims(&self.folder);
+        }
         Lease::begin(Arc::clone(&self.root), path, taken, timing).map(Some)
     }
 }
 
-/// A file of our own that stands at its place.
-struct Taken {
-    file: fs::File,
-    holder: Holder,
-}
-
-/// What was seen of another's holding, and since when.
-struct Watch {
-    silence: Duration,
-    seen: Option<(Vec<u8>, Instant)>,
-}
-
-impl Watch {
-    fn new(silence: Duration) -> Watch {
-        Watch { silence, seen: None }
-    }
-
-    /// Whether the holder whose file reads `bytes` is dead.
-    fn is_dead(&mut self, bytes: &[u8]) -> bool {
-        let since = match &self.seen {
-            Some((seen, since)) if seen == bytes => *since,
-            _ => {
-                let now = Instant::now();
-                self.seen = Some((bytes.to_vec(), now));
-                now
-            }
-        };
-        match Holder::decode(bytes).and_then(|holder| holder.process.lives()) {
-            Some(lives) => !lives,
-            None => since.elapsed() >= self.silence,
-        }
-    }
-
-    fn holding(&self) -> Holding {
-        let holder = self.seen.as_ref().and_then(|(bytes, _)| Holder::decode(bytes));
-        holder.map_or(Holding { host: "unknown".to_owned(), pid: 0 }, |holder| Holding {
-            host: holder.process.host,
-            pid: holder.process.pid,
-        })
-    }
-}
-
-/// Puts a file of our own at `path` if none is there, or if the one there belongs to a dead holder.
-fn take(root: &Root, path: &Path, watch: &mut Watch) -> Result<Option<Taken>, StoreError> {
-    let failed = |error| StoreError::io(OPERATION, path)(error);
-    let found = file::read(path).map_err(failed)?;
-    if found.as_ref().is_some_and(|bytes| !watch.is_dead(bytes)) {
-        return Ok(None);
-    }
-    let holder = Holder::new();
-    let bytes = holder.encode();
-    let mut temporary = root.temporary_for(path, OPERATION)?;
-    temporary.file().write_all(&bytes).map_err(StoreError::write(OPERATION, path, bytes.len()))?;
-    let file = temporary.file().try_clone().map_err(failed)?;
-    let placed = match found {
-        None => appear(temporary.path(), path).map_err(failed)?,
-        Some(dead) => replace(root, temporary.path(), path, &mark(&dead), watch.silence)?,
-    };
-    Ok(placed.then_some(Taken { file, holder }))
-}
-
-/// Renames `from` to `path` while that one names the dead holding `dead`: false when it does not any more, or when
-/// another is about to replace it.
-fn replace(root: &Root, from: &Path, path: &Path, dead: &str, silence: Duration) -> Result<bool, StoreError> {
-    let failed = |error| StoreError::io(OPERATION, path)(error);
-    let claim_path = path.with_file_name(format!("{CLAIM}{dead}"));
-    let Some(claim) = take(root, &claim_path, &mut Watch::new(silence))? else { return Ok(false) };
-    // With the claim, nobody else may change the file while it names the dead holder.
-    let replaced = match file::read(path) {
-        Ok(Some(bytes)) if mark(&bytes) == dead => fs::rename(from, path).map(|()| true),
-        Ok(_) => Ok(false),
-        Err(error) => Err(error),
-    };
-    let_go_of_claim(&claim_path, &claim.holder.token);
-    replaced.map_err(failed)
-}
-
-/// Gives the finished file `from` the second name `to`, unless `to` exists: false then.
-fn appear(from: &Path, to: &Path) -> io::Result<bool> {
-    match fs::hard_link(from, to) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(error),
-        // Some network file systems answer a link that was made with an error: the number of names tells.
-        Err(error) => match (same_file(from, to), error.kind()) {
-            (true, _) => Ok(true),
-            // No hard links here (FAT, some user-space file systems): make the file where it shall be. It is empty for
-            // a moment, which others take for a holder that they cannot ask after.
-            (false, io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported | io::ErrorKind::Other) => {
-                match fs::OpenOptions::new().write(true).create_new(true).open(to) {
-                    Ok(_) => fs::rename(from, to).map(|()| true),
-                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-                    Err(error) => Err(error),
-                }
-            }
-            _ => Err(error),
-        },
-    }
-}
-
-#[cfg(unix)]
-fn same_file(a: &Path, b: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let identity = |path: &Path| fs::metadata(path).map(|data| (data.dev(), data.ino())).ok();
-    identity(a).is_some() && identity(a) == identity(b)
-}
-
-#[cfg(not(unix))]
-fn same_file(_: &Path, _: &Path) -> bool {
-    false
-}
-
-/// Removes a claim of our own. Claims live for a few file operations, so nobody takes a living one for dead.
-fn let_go_of_claim(path: &Path, token: &str) {
-    if holds(path, token)
-        && let Err(error) = file::remove(path)
-    {
-        tracing::warn!(%error, "a claim on a lease cannot be removed");
-    }
-}
-
-/// Whether the file names the holding `token`.
-fn holds(path: &Path, token: &str) -> bool {
-    file::read(path).ok().flatten().is_some_and(|bytes| mark(&bytes) == token)
-}
-
-/// Removes claims that processes of this machine left when they were killed.
-fn sweep_claims(folder: &Path) {
-    let Ok(entries) = fs::read_dir(folder) else { return };
-    for entry in entries.flatten() {
-        let is_claim = entry.file_name().to_str().is_some_and(|name| name.starts_with(CLAIM));
-        let dead = || {
-            let bytes = file::read(&entry.path()).ok().flatten()?;
-            Holder::decode(&bytes)?.process.lives().map(|lives| !lives)
-        };
-        if is_claim && dead() == Some(true) {
-            let _ = file::remove(&entry.path());
-        }
-    }
+fn part_lock(index: usize) -> String {
+    format!("{PART_LOCK}{index:05}")
 }
 
 impl Lease {
@@ -304,20 +190,6 @@ impl Lease {
     pub fn is_lost(&self) -> bool {
         self.lost.load(Ordering::SeqCst)
     }
-
-    /// Removes the file if it is still ours.
-    fn let_go(&self) -> Result<(), StoreError> {
-        if !holds(&self.path, &self.token) {
-            return Ok(());
-        }
-        let claim_path = self.path.with_file_name(format!("{CLAIM}{}", self.token));
-        let mut watch = Watch::new(TIMING.silence);
-        // Whoever has the claim on us takes the lease over at this moment: there is nothing to remove then.
-        let Some(claim) = take(&self.root, &claim_path, &mut watch)? else { return Ok(()) };
-        let removed = if holds(&self.path, &self.token) { file::remove(&self.path) } else { Ok(()) };
-        let_go_of_claim(&claim_path, &claim.holder.token);
-        removed.map_err(StoreError::io("letting go of a lease", &self.path))
-    }
 }
 
 impl Drop for Lease {
@@ -326,7 +198,7 @@ impl Drop for Lease {
         if let Some(heart) = self.heart.take() {
             let _ = heart.join();
         }
-        if let Err(error) = self.let_go() {
+        if let Err(error) = let_go(&self.root, &self.path, &self.token, TIMING.silence) {
             tracing::warn!(%error, "a lease could not be let go; others will find that its holder is dead");
         }
     }

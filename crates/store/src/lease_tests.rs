@@ -1,10 +1,14 @@
+use std::path::Path;
 use std::sync::atomic::AtomicUsize;
+use std::time::Instant;
 
+use fs_err as fs;
 use oodlab_base::Key;
 
 use super::*;
 use crate::Store;
-use crate::holder::Process;
+use crate::holder::{Process, mark};
+use crate::place::{CLAIM, remove_dead};
 
 /// A minute in a fraction of a second.
 const FAST: Timing =
@@ -46,7 +50,7 @@ fn threads_hold_it_one_after_the_other_and_leave_nothing() {
         for _ in 0..8 {
             scope.spawn(|| {
                 for _ in 0..10 {
-                    let lease = artifact.lease_with(&Cancel::new(), FAST).expect("a lease");
+                    let lease = artifact.lease_with(LOCK, &Cancel::new(), FAST).expect("a lease");
                     assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0, "two holders");
                     count.fetch_add(1, Ordering::SeqCst);
                     std::thread::sleep(Duration::from_micros(200));
@@ -80,7 +84,7 @@ fn of_many_that_find_a_dead_holder_one_at_a_time_gets_in() {
         std::thread::scope(|scope| {
             for _ in 0..16 {
                 scope.spawn(|| {
-                    let lease = artifact.lease_with(&Cancel::new(), FAST).expect("a lease");
+                    let lease = artifact.lease_with(LOCK, &Cancel::new(), FAST).expect("a lease");
                     assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0, "two holders");
                     count.fetch_add(1, Ordering::SeqCst);
                     std::thread::sleep(Duration::from_micros(500));
@@ -101,7 +105,7 @@ fn a_silent_holder_elsewhere_is_taken_over_and_one_that_beats_is_not() {
     let mut holder = place(&artifact, elsewhere());
     let begun = Instant::now();
     std::thread::scope(|scope| {
-        let waiter = scope.spawn(|| artifact.lease_with(&Cancel::new(), FAST).expect("a lease"));
+        let waiter = scope.spawn(|| artifact.lease_with(LOCK, &Cancel::new(), FAST).expect("a lease"));
         // Beats three times as long as a silent one would have been left in peace.
         for count in 0..60 {
             holder.beat = Holder::beat(count);
@@ -127,7 +131,7 @@ fn an_unreadable_file_is_taken_over_after_the_silence() {
         fs::create_dir_all(&artifact.folder).expect("the artifact's folder");
         fs::write(artifact.folder.join(LOCK), content).expect("a lease's file");
         let begun = Instant::now();
-        drop(artifact.lease_with(&Cancel::new(), FAST).expect("a lease"));
+        drop(artifact.lease_with(LOCK, &Cancel::new(), FAST).expect("a lease"));
         assert!(begun.elapsed() >= FAST.silence);
         assert_eq!(files(&artifact.folder), Vec::<String>::new());
     }
@@ -153,7 +157,7 @@ fn waiting_can_be_cancelled_and_the_holder_is_named() {
 fn a_robbed_holder_notices_and_leaves_its_successor_alone() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let artifact = artifact(folder.path());
-    let lease = artifact.lease_with(&Cancel::new(), FAST).expect("a lease");
+    let lease = artifact.lease_with(LOCK, &Cancel::new(), FAST).expect("a lease");
     assert!(!lease.is_lost());
     // As a taker elsewhere does when this process was suspended for a minute.
     let successor = Holder { process: elsewhere(), ..Holder::new() };
@@ -174,7 +178,7 @@ fn a_robbed_holder_notices_and_leaves_its_successor_alone() {
 fn a_holder_gives_signs_of_life() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let artifact = artifact(folder.path());
-    let lease = artifact.lease_with(&Cancel::new(), FAST).expect("a lease");
+    let lease = artifact.lease_with(LOCK, &Cancel::new(), FAST).expect("a lease");
     let first = fs::read(artifact.folder.join(LOCK)).expect("the lease's file");
     let begun = Instant::now();
     let mut later = first.clone();
@@ -184,5 +188,33 @@ fn a_holder_gives_signs_of_life() {
     }
     assert_ne!(later, first);
     assert_eq!(mark(&later), mark(&first));
+    drop(lease);
+}
+
+#[test]
+fn leases_on_parts_stand_beside_one_another() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let artifact = artifact(folder.path());
+    let first = artifact.try_lease_part(0).expect("a look").expect("it is free");
+    let second = artifact.lease_part(1, &Cancel::new()).expect("another part");
+    let holding = artifact.try_lease_part(0).expect("a look").expect_err("it is held");
+    assert_eq!(holding.pid, std::process::id());
+    drop(first);
+    drop(artifact.try_lease_part(0).expect("a look").expect("it is free again"));
+    drop(second);
+    assert_eq!(files(&artifact.folder), Vec::<String>::new());
+}
+
+#[test]
+fn the_lease_of_a_dead_holder_is_removed_and_that_of_a_successor_stays() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let artifact = artifact(folder.path());
+    place(&artifact, dead());
+    let path = artifact.folder.join(LOCK);
+    assert!(remove_dead(&artifact.root, &path).expect("removable"));
+    assert_eq!(files(&artifact.folder), Vec::<String>::new());
+    let lease = artifact.lease(&Cancel::new()).expect("a lease");
+    assert!(!remove_dead(&artifact.root, &path).expect("a look"));
+    assert!(path.exists());
     drop(lease);
 }

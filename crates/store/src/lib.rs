@@ -26,15 +26,20 @@
 //! ```
 
 mod artifact;
+mod collect;
 mod error;
 mod file;
 mod holder;
 mod lease;
 mod part;
+mod place;
 mod root;
+mod survey;
 mod token;
 
 pub use artifact::{Artifact, Finished};
+pub use collect::Leftover;
 pub use error::StoreError;
 pub use lease::{Holding, Lease};
 pub use root::Store;
+pub use survey::{Damage, Stored};

@@ -10,6 +10,16 @@ const MAGIC: [u8; 8] = *b"OODPART1";
 /// Bytes of a trailer.
 pub(crate) const TRAILER_BYTES: usize = 8 + 32 + 8;
 
+/// The name of the file of a part.
+pub(crate) fn file_name(index: usize) -> String {
+    format!("part-{index:05}")
+}
+
+/// The part whose file has this name.
+pub(crate) fn index_of(name: &str) -> Option<usize> {
+    name.strip_prefix("part-")?.parse().ok().filter(|&index| file_name(index) == name)
+}
+
 /// What a part says about its payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Trailer {
@@ -79,6 +89,34 @@ pub(crate) fn peek(mut file: impl Read + Seek) -> std::io::Result<Result<Trailer
     Ok(Trailer::decode(&bytes, file_bytes))
 }
 
+/// Compares a part's checksum block by block: no part has to fit into memory. `read` is told how many bytes were read. The
+/// inner error says what is wrong with the part.
+pub(crate) fn verify(mut file: impl Read + Seek, read: &dyn Fn(u64)) -> std::io::Result<Result<Trailer, String>> {
+    let trailer = match peek(&mut file)? {
+        Ok(trailer) => trailer,
+        Err(reason) => return Ok(Err(reason)),
+    };
+    file.seek(SeekFrom::Start(0))?;
+    let mut payload = file.take(trailer.size_bytes);
+    let mut hasher = blake3::Hasher::new();
+    let mut block = vec![0; 1 << 18];
+    loop {
+        match payload.read(&mut block)? {
+            0 => break,
+            count => {
+                hasher.update(&block[..count]);
+                read(count as u64);
+            }
+        }
+    }
+    let found = hasher.finalize();
+    Ok(if found == trailer.checksum {
+        Ok(trailer)
+    } else {
+        Err(format!("its checksum should be {} and is {}", trailer.checksum.to_hex(), found.to_hex()))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,10 +126,12 @@ mod tests {
         let mut bytes = Vec::new();
         write(&mut bytes, b"payload").expect("writing to memory");
         assert_eq!(open(bytes.clone()).as_deref(), Ok(&b"payload"[..]));
+        assert!(verify(std::io::Cursor::new(&bytes), &|_| ()).expect("reading from memory").is_ok());
         for bit in 0..bytes.len() * 8 {
             let mut damaged = bytes.clone();
             damaged[bit / 8] ^= 1 << (bit % 8);
-            assert!(open(damaged).is_err(), "bit {bit}");
+            let told = verify(std::io::Cursor::new(&damaged), &|_| ()).expect("reading from memory");
+            assert!(open(damaged).is_err() && told.is_err(), "bit {bit}");
         }
         for length in 0..bytes.len() {
             assert!(open(bytes[..length].to_vec()).is_err(), "cut to {length}");

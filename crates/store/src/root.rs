@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use fs_err as fs;
 use oodlab_base::Key;
@@ -22,7 +22,7 @@ const LEFTOVER_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
 /// A folder of artifacts. Any number of processes may have it open.
 #[derive(Debug, Clone)]
 pub struct Store {
-    root: Arc<Root>,
+    pub(crate) root: Arc<Root>,
 }
 
 impl Store {
@@ -60,14 +60,13 @@ impl Store {
 #[derive(Debug)]
 pub(crate) struct Root {
     pub(crate) path: PathBuf,
-    temporaries: PathBuf,
+    pub(crate) temporaries: PathBuf,
 }
 
 impl Root {
     /// A new file in the folder for unfinished ones; its name says whose it is.
     pub(crate) fn temporary(&self) -> io::Result<Temporary> {
-        let name = format!("{}-{}", Process::this().tag(), crate::token::fresh());
-        Temporary::create(self.temporaries.join(name))
+        Temporary::create(self.temporary_name())
     }
 
     /// As [`Root::temporary`], for a folder that other programs may empty or remove.
@@ -111,8 +110,21 @@ impl Root {
         StoreError::write(operation, path, 0)(error)
     }
 
-    /// Removes temporary files whose writers are dead. Ages are measured against the time stamp of `probe`, a file just
-    /// made: both stamps come from the file system's clock.
+    /// The file system's own time: ages of its files are measured against it, whatever this machine's clock says.
+    pub(crate) fn now(&self, operation: &'static str) -> Result<SystemTime, StoreError> {
+        let probe = self.temporary_for(&self.temporaries, operation)?;
+        fs::metadata(probe.path())
+            .and_then(|data| data.modified())
+            .map_err(StoreError::io(operation, &self.temporaries))
+    }
+
+    /// A name in the folder for unfinished things, on which nothing stands.
+    pub(crate) fn temporary_name(&self) -> PathBuf {
+        self.temporaries.join(format!("{}-{}", Process::this().tag(), crate::token::fresh()))
+    }
+
+    /// Removes temporary files (and folders that were on their way out) whose writers are dead. Ages are measured against
+    /// the time stamp of `probe`, a file just made: both stamps come from the file system's clock.
     fn remove_leftovers(&self, probe: &Temporary) {
         let modified = |path: &Path| fs::metadata(path).and_then(|data| data.modified()).ok();
         let now = modified(probe.path());
@@ -126,7 +138,8 @@ impl Root {
             };
             if !lives.unwrap_or_else(|| !old()) {
                 tracing::debug!(path = %path.display(), "removing what a writer that died left");
-                if let Err(error) = crate::file::remove(&path) {
+                let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { crate::file::remove(&path) };
+                if let Err(error) = removed {
                     tracing::warn!(%error, "a leftover cannot be removed");
                 }
             }

@@ -9,7 +9,7 @@ mod scan;
 mod stage;
 mod take;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use oodlab_base::{Cancel, Progress};
@@ -17,14 +17,14 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::error::DatasetError;
-use crate::hash;
+use crate::hash::Digest;
 use crate::index::{Index, IndexedFile};
 use crate::library::{Library, open_parts};
 use crate::manifest::{Format, Manifest, Role};
 use crate::status::Status;
 
 use recognise::{Pick, Plan, Recogniser};
-use scan::Scan;
+use scan::{Found, Scan};
 use stage::Stage;
 use take::{Import, Outcome};
 
@@ -142,13 +142,11 @@ impl Library {
             all.sets.push((manifest.name.clone(), result));
         }
         recognised.extend(recogniser.markers(&scan));
-        let rest: Vec<&str> = (0..scan.files.len())
-            .filter(|index| !recognised.contains(index))
-            .map(|index| scan.files[index].relative.as_str())
-            .collect();
+        let rest: Vec<&Found> =
+            (0..scan.files.len()).filter(|index| !recognised.contains(index)).map(|index| &scan.files[index]).collect();
         // A file called like one that is known, with none of the checksums that go with the name: damaged, most likely.
-        let known_as = |path: &&str| {
-            let name = path.rsplit('/').next().unwrap_or_default();
+        let known_as = |file: &&Found| {
+            let (path, name) = (&file.relative, file.file_name());
             let sets: Vec<&str> = self
                 .manifests()
                 .filter(|manifest| manifest.files.iter().any(|file| file.has_checksum() && file.file_name() == name))
@@ -160,13 +158,10 @@ impl Library {
             })
         };
         let digests: BTreeSet<&str> = recognised.iter().filter_map(|&index| scan.files[index].sha256()).collect();
-        let twin = |path: &&&str| {
-            let file = scan.files.iter().find(|file| file.relative == **path);
-            file.and_then(|file| file.sha256()).is_some_and(|digest| digests.contains(digest))
-        };
-        all.damaged = rest.iter().filter(|path| !twin(path)).filter_map(known_as).collect();
+        let twin = |file: &&&Found| file.sha256().is_some_and(|digest| digests.contains(digest));
+        all.damaged = rest.iter().filter(|file| !twin(file)).filter_map(known_as).collect();
         all.unrecognised = rest.len();
-        all.unrecognised_first = rest.into_iter().take(SHOWN).map(str::to_owned).collect();
+        all.unrecognised_first = rest.into_iter().take(SHOWN).map(|file| file.relative.clone()).collect();
         Ok(all)
     }
 
@@ -218,11 +213,11 @@ impl Library {
         let added: Vec<&IndexedFile> =
             outcomes.iter().filter_map(|o| if let Outcome::Added(file) = o { Some(file) } else { None }).collect();
         import.stage.commit(added.iter().map(|file| file.path.as_str()))?;
-        let index = self.merged(manifest, &before, &outcomes)?;
-        index.write(&folder)?;
         let kept = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Kept)).count();
         let (added, bytes) = (added.len(), added.iter().map(|file| file.size).sum());
         drop(import);
+        drop(picks);
+        self.merged(manifest, before, outcomes)?.write(&folder)?;
         Ok(ImportReport {
             name: manifest.name.clone(),
             added,
@@ -235,26 +230,30 @@ impl Library {
     }
 
     /// The old index with the new files, and the images of every split counted by opening it.
-    fn merged(&self, manifest: &Manifest, before: &Index, outcomes: &[Outcome]) -> Result<Index, DatasetError> {
-        let mut files: BTreeMap<String, IndexedFile> =
-            before.files.iter().map(|file| (file.path.clone(), file.clone())).collect();
-        for outcome in outcomes {
-            if let Outcome::Added(file) | Outcome::Unreadable(file) = outcome {
-                // A known file is kept packed or unpacked, never both.
-                if let Some(unpacked) = file.path.strip_suffix(".gz") {
-                    files.remove(unpacked);
-                } else {
-                    files.remove(&format!("{}.gz", file.path));
-                }
-                files.insert(file.path.clone(), file.clone());
-            }
-        }
-        let mut index = Index::new(&manifest.name);
-        index.files = files.into_values().collect();
+    fn merged(&self, manifest: &Manifest, before: Index, outcomes: Vec<Outcome>) -> Result<Index, DatasetError> {
+        let mut new: Vec<IndexedFile> = outcomes
+            .into_iter()
+            .filter_map(|outcome| match outcome {
+                Outcome::Added(file) | Outcome::Unreadable(file) => Some(file),
+                Outcome::Kept => None,
+            })
+            .collect();
+        new.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        let is_new = |path: &str| new.binary_search_by(|file| file.path.as_str().cmp(path)).is_ok();
+        // A file replaces that of its path. A known file is kept packed or unpacked, never both.
+        let replaced = |file: &IndexedFile| {
+            let path = file.path.as_str();
+            is_new(path) || path.strip_suffix(".gz").is_some_and(is_new) || is_new(&format!("{path}.gz"))
+        };
+        let mut index = before;
+        index.files.retain(|file| !replaced(file));
+        index.files.append(&mut new);
+        index.files.sort_by(|a, b| a.path.cmp(&b.path));
+        index.images.clear();
         for split in manifest.splits.keys() {
             let parts = self.imported_parts(manifest, split, &index);
             let images = if parts.iter().any(|part| part.role == Role::Images) {
-                open_parts(manifest, split, &parts, None, None)?.len()
+                open_parts(manifest, split, parts, None, None)?.len()
             } else {
                 0
             };
@@ -266,22 +265,24 @@ impl Library {
 
 /// One pick a path. Two folders that hold different files for one path cannot both be right.
 fn without_twins<'a>(scan: &Scan, picks: Vec<Pick<'a>>, folder: &Path) -> Result<Vec<Pick<'a>>, DatasetError> {
-    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-    let mut single = Vec::with_capacity(picks.len());
-    for pick in picks {
-        let Some(&first) = seen.get(&pick.path) else {
-            seen.insert(pick.path.clone(), pick.file);
-            single.push(pick);
-            continue;
-        };
-        let hash_of = |file: usize| fs_err::read(&scan.files[file].path).map(|bytes| hash::blake3(&bytes));
-        let (before, now) = (hash_of(first)?, hash_of(pick.file)?);
-        if before != now {
-            let path = format!("{} and {}", scan.files[first].path.display(), scan.files[pick.file].path.display());
-            return Err(DatasetError::Conflict { path, before, now, folder: folder.display().to_string() });
+    let mut by_path: Vec<usize> = (0..picks.len()).collect();
+    by_path.sort_by(|&a, &b| picks[a].path.cmp(&picks[b].path));
+    let mut again = BTreeSet::new();
+    for same in by_path.chunk_by(|&a, &b| picks[a].path == picks[b].path) {
+        // The sort is stable: the first of equal paths is the first pick.
+        for &other in &same[1..] {
+            let path_of = |pick: usize| scan.path(&scan.files[picks[pick].file]);
+            let hash_of = |pick: usize| fs_err::read(path_of(pick)).map(|bytes| Digest::blake3(&bytes));
+            let (before, now) = (hash_of(same[0])?, hash_of(other)?);
+            if before != now {
+                let path = format!("{} and {}", path_of(same[0]).display(), path_of(other).display());
+                let (before, now, folder) = (before.to_string(), now.to_string(), folder.display().to_string());
+                return Err(DatasetError::Conflict { path, before, now, folder });
+            }
+            again.insert(other);
         }
     }
-    Ok(single)
+    Ok(picks.into_iter().enumerate().filter(|(place, _)| !again.contains(place)).map(|(_, pick)| pick).collect())
 }
 
 fn looked_for(manifest: &Manifest) -> String {

@@ -27,7 +27,7 @@ pub(super) struct Pick<'a> {
     pub file: usize,
     /// Path inside the data set.
     pub path: String,
-    pub split: String,
+    pub split: &'a str,
     pub role: Role,
     /// The known file that it is, with a checksum that must hold.
     pub known: Option<&'a KnownFile>,
@@ -126,12 +126,12 @@ impl<'a> Recogniser<'a> {
 
     fn pick_known(&self, scan: &Scan, known: &'a KnownFile, asked: bool, plan: &mut Plan<'a>) {
         let set = plan.manifest.name.as_str();
-        let split = known.split.clone().unwrap_or_default();
+        let split = known.split.as_deref().unwrap_or_default();
         let mut add = |file, path: &str| {
             plan.picks.push(Pick {
                 file,
                 path: path.to_owned(),
-                split: split.clone(),
+                split,
                 role: known.role,
                 known: Some(known),
                 refused: None,
@@ -166,10 +166,10 @@ impl<'a> Recogniser<'a> {
                 continue;
             }
             if known.has_checksum() || known.size.is_some_and(|size| size != file.size) {
-                plan.failures.push(mismatch(set, known, file));
+                plan.failures.push(mismatch(scan, set, known, file));
                 plan.suspects.push(index);
             } else {
-                let split = known.split.clone().unwrap_or_default();
+                let split = known.split.as_deref().unwrap_or_default();
                 let path = known.path.clone();
                 let (role, known) = (known.role, Some(known));
                 plan.picks.push(Pick { file: index, path, split, role, known, refused: None });
@@ -235,7 +235,9 @@ impl<'a> Recogniser<'a> {
         }
         let marked = manifest.files.iter().filter(|known| known.role == Role::Marker).any(|marker| {
             let path = join(folder, &marker.path);
-            scan.files.iter().any(|file| file.relative == path && form_of(marker, file).is_some())
+            scan.files
+                .binary_search_by(|file| file.relative.as_bytes().cmp(path.as_bytes()))
+                .is_ok_and(|at| form_of(marker, &scan.files[at]).is_some())
         });
         let closed = classes == FolderClasses::Folder && !manifest.class_names.is_empty();
         marked
@@ -249,7 +251,14 @@ impl<'a> Recogniser<'a> {
     }
 }
 
-fn pick_images(scan: &Scan, classes: FolderClasses, below: &str, split: &str, kept_in: &str, plan: &mut Plan<'_>) {
+fn pick_images<'a>(
+    scan: &Scan,
+    classes: FolderClasses,
+    below: &str,
+    split: &'a str,
+    kept_in: &str,
+    plan: &mut Plan<'a>,
+) {
     let names = &plan.manifest.class_names;
     let mut strays = 0;
     for (index, file) in images_below(scan, below) {
@@ -263,7 +272,7 @@ fn pick_images(scan: &Scan, classes: FolderClasses, below: &str, split: &str, ke
         };
         let rest = if below.is_empty() { &file.relative } else { &file.relative[below.len() + 1..] };
         let path = if kept_in == "." { rest.to_owned() } else { format!("{kept_in}/{rest}") };
-        plan.picks.push(Pick { file: index, path, split: split.to_owned(), role: Role::Images, known: None, refused });
+        plan.picks.push(Pick { file: index, path, split, role: Role::Images, known: None, refused });
     }
     if strays > 0 {
         let below = if below.is_empty() { "the folder" } else { below };
@@ -293,7 +302,7 @@ fn form_of(known: &KnownFile, file: &Found) -> Option<Form> {
     (known.unpacked_sha256.as_ref() == Some(&digests.sha256)).then_some(Form::Unpacked)
 }
 
-fn mismatch(set: &str, known: &KnownFile, file: &Found) -> DatasetError {
+fn mismatch(scan: &Scan, set: &str, known: &KnownFile, file: &Found) -> DatasetError {
     let unpacked = Some(file.file_name()) == known.unpacked_name() && file.file_name() != known.file_name();
     let (size, sha256, md5) = if unpacked {
         (known.unpacked_size, known.unpacked_sha256.as_ref(), None)
@@ -312,7 +321,7 @@ fn mismatch(set: &str, known: &KnownFile, file: &Found) -> DatasetError {
         digests.filter(|_| md5.is_some()).map(|digests| format!("md5 {}", digests.md5))
     };
     DatasetError::Checksum {
-        path: file.path.display().to_string(),
+        path: scan.path(file).display().to_string(),
         set: set.to_owned(),
         file: known.path.clone(),
         expected: describe(size, expected),

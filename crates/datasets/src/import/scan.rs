@@ -15,15 +15,13 @@ const DEEPEST: usize = 24;
 
 /// A file below the folder.
 pub(super) struct Found {
-    pub path: PathBuf,
     /// Path below the folder, parts joined by `/`.
     pub relative: String,
     pub size: u64,
     /// Checksums, where [`Scan::digest`] was asked for them.
-    pub digests: Option<Digests>,
+    pub digests: Option<Box<Digests>>,
 }
 
-#[derive(Clone)]
 pub(super) struct Digests {
     pub sha256: String,
     pub md5: String,
@@ -99,11 +97,16 @@ impl Scan {
         match parts {
             Some(parts) => {
                 let size = fs_err::metadata(path)?.len();
-                self.files.push(Found { path: path.to_owned(), relative: parts.join("/"), size, digests: None });
+                self.files.push(Found { relative: parts.join("/"), size, digests: None });
             }
             None => self.notes.push(format!("{}: the name is not UTF-8, passed over", path.display())),
         }
         Ok(())
+    }
+
+    /// Where a file lies.
+    pub fn path(&self, file: &Found) -> PathBuf {
+        self.from.join(&file.relative)
     }
 
     /// Fills in the checksums of the files that `wanted` names.
@@ -113,12 +116,13 @@ impl Scan {
         progress: &dyn Progress,
         cancel: &Cancel,
     ) -> Result<(), DatasetError> {
+        let from = &self.from;
         let files: Vec<&mut Found> = self.files.iter_mut().filter(|file| wanted(file)).collect();
         let task = progress.task("checksums", "bytes", files.iter().map(|file| file.size).sum(), 0);
         let results: Vec<Result<(), DatasetError>> = files
             .into_par_iter()
             .map(|file| {
-                file.digests = Some(digests(&file.path, cancel)?);
+                file.digests = Some(Box::new(digests(&from.join(&file.relative), cancel)?));
                 task.advance(file.size);
                 Ok(())
             })

@@ -7,7 +7,7 @@ use super::scan::Scan;
 use super::stage::Stage;
 use crate::decode::{gzip, idx::Idx, picture, zip};
 use crate::error::DatasetError;
-use crate::hash;
+use crate::hash::Digest;
 use crate::index::{Index, IndexedFile};
 use crate::manifest::{Format, Manifest, Role};
 use crate::source::cifar_layout;
@@ -50,20 +50,21 @@ impl Import<'_> {
     /// Reads, proves and decodes one file, and puts it on the stage unless it is there already.
     pub fn take(&self, pick: &Pick<'_>) -> Result<Outcome, DatasetError> {
         let source = &self.scan.files[pick.file];
-        let bytes = fs_err::read(&source.path)?;
+        let path = self.scan.path(source);
+        let bytes = fs_err::read(&path)?;
         let mut file = IndexedFile {
             path: pick.path.clone(),
-            split: pick.split.clone(),
+            split: pick.split.to_owned(),
             role: pick.role,
             size: bytes.len() as u64,
-            blake3: hash::blake3(&bytes),
-            sha256: hash::sha256(&bytes),
+            blake3: Digest::blake3(&bytes),
+            sha256: Digest::sha256(&bytes),
             unreadable: None,
         };
-        let shown = source.path.display().to_string();
+        let shown = path.display().to_string();
         if let (Some(known), Some(digests)) = (pick.known, &source.digests)
             && known.has_checksum()
-            && digests.sha256 != file.sha256
+            && digests.sha256 != file.sha256.to_string()
         {
             return Err(DatasetError::Checksum {
                 path: shown,
@@ -78,14 +79,14 @@ impl Import<'_> {
             return Ok(Outcome::Unreadable(file));
         }
         if let Some(sums) = self.sums
-            && let Some(expected) = sums.refuse(&pick.path, &file.sha256)
+            && let Some(expected) = sums.refuse(&pick.path, &file.sha256.to_string())
         {
             return Err(DatasetError::Checksum {
                 path: shown,
                 set: self.manifest.name.clone(),
                 file: pick.path.clone(),
                 expected: format!("sha256 {expected} (of {})", sums.file),
-                found: format!("sha256 {}", as_many(&file.sha256, expected)),
+                found: format!("sha256 {}", as_many(&file.sha256.to_string(), expected)),
             });
         }
         let proven = self.is_proven(pick);
@@ -94,15 +95,15 @@ impl Import<'_> {
             if !unchanged {
                 return Err(DatasetError::Conflict {
                     path: pick.path.clone(),
-                    before: before.blake3.clone(),
-                    now: file.blake3,
+                    before: before.blake3.to_string(),
+                    now: file.blake3.to_string(),
                     folder: self.folder.display().to_string(),
                 });
             }
             // A proven file replaces another content of its path; packed and unpacked are the same content.
             let replaced = before.path == pick.path && before.blake3 != file.blake3;
             let there = fs_err::read(self.folder.join("files").join(&before.path)).unwrap_or_default();
-            if !replaced && hash::blake3(&there) == before.blake3 {
+            if !replaced && Digest::blake3(&there) == before.blake3 {
                 return Ok(Outcome::Kept);
             }
         }

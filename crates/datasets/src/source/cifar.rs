@@ -72,7 +72,7 @@ impl Source for Cifar {
         self.batch(index).map(|(batch, at)| format!("{}#{at}", batch.name)).unwrap_or_default()
     }
 
-    fn read(&self, index: usize) -> Result<RgbImage, DatasetError> {
+    fn decode(&self, index: usize, _fetched: Option<Vec<u8>>) -> Result<RgbImage, DatasetError> {
         RgbImage::from_planes(self.layout.width, self.layout.height, self.record(index).1)
     }
 

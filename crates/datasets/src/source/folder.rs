@@ -1,13 +1,13 @@
 //! Image folders: one file an image, in byte order of their paths.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use oodlab_base::Key;
 
 use super::{Part, Place, Source};
 use crate::decode::picture;
 use crate::error::DatasetError;
-use crate::hash;
+use crate::hash::Digest;
 use crate::image::RgbImage;
 use crate::manifest::{FolderClasses, Manifest};
 
@@ -28,25 +28,24 @@ impl Folder {
         manifest: &Manifest,
         split: &str,
         classes: FolderClasses,
-        parts: &[Part],
+        mut files: Vec<Part>,
     ) -> Result<Folder, DatasetError> {
-        let mut files = parts.to_vec();
         files.sort_by(|a, b| a.path.as_bytes().cmp(b.path.as_bytes()));
         let folder = manifest.split(split)?.folders.first().map_or(".", String::as_str);
-        let class = |part: &Part| match classes {
-            FolderClasses::None => None,
-            FolderClasses::Folder => class_of(&part.path, folder).map(str::to_owned),
-        };
+        fn class<'a>(part: &'a Part, classes: FolderClasses, folder: &str) -> Option<&'a str> {
+            match classes {
+                FolderClasses::None => None,
+                FolderClasses::Folder => class_of(&part.path, folder),
+            }
+        }
         // Labels follow the manifest's order of names, or else the byte order of the folders that are there.
-        let names: Vec<String> = if manifest.class_names.is_empty() {
-            files.iter().filter_map(class).collect::<BTreeSet<_>>().into_iter().collect()
-        } else {
-            manifest.class_names.clone()
-        };
-        let label = |part: &Part| {
-            let class = class(part)?;
-            names.iter().position(|name| *name == class).map(|label| label as u32)
-        };
+        let mut names: BTreeMap<&str, u32> =
+            (0..).zip(&manifest.class_names).map(|(label, name)| (name.as_str(), label)).collect();
+        if names.is_empty() {
+            let found: BTreeSet<&str> = files.iter().filter_map(|part| class(part, classes, folder)).collect();
+            names = found.into_iter().zip(0..).collect();
+        }
+        let label = |part: &Part| class(part, classes, folder).and_then(|class| names.get(class).copied());
         let labels = files.iter().map(label).collect();
         let contents = files.iter().map(content).collect::<Result<_, _>>()?;
         Ok(Folder { files, contents, labels })
@@ -56,8 +55,8 @@ impl Folder {
 /// The key of a file's bytes, the same wherever they lie.
 fn content(part: &Part) -> Result<Key, DatasetError> {
     Ok(match &part.place {
-        Place::Disk { blake3, .. } => Key::of_bytes(blake3.as_bytes()),
-        Place::Embedded(_) => Key::of_bytes(hash::blake3(&part.load()?).as_bytes()),
+        Place::Disk { blake3, .. } => Key::of_bytes(blake3.to_string().as_bytes()),
+        Place::Embedded(_) => Key::of_bytes(Digest::blake3(&part.load()?).to_string().as_bytes()),
     })
 }
 
@@ -70,9 +69,17 @@ impl Source for Folder {
         self.files[index].path.clone()
     }
 
-    fn read(&self, index: usize) -> Result<RgbImage, DatasetError> {
+    fn fetch(&self, index: usize) -> Result<Option<Vec<u8>>, DatasetError> {
+        self.files[index].fetch()
+    }
+
+    fn decode(&self, index: usize, fetched: Option<Vec<u8>>) -> Result<RgbImage, DatasetError> {
         let part = &self.files[index];
-        picture::decode(&part.load()?).map_err(|what| part.error(what))
+        let bytes = match fetched {
+            Some(bytes) => part.proven(bytes)?.into(),
+            None => part.load()?,
+        };
+        picture::decode(&bytes).map_err(|what| part.error(what))
     }
 
     fn label(&self, index: usize) -> Option<u32> {
@@ -95,8 +102,9 @@ mod tests {
         let part = |path: &str, place| Part { path: path.into(), role: Role::Images, place };
         let embedded = |path: &str| part(path, Place::Embedded(path.into()));
         let (one, other) = ("sample/cifar10_test.bin.gz", "sample/fashion_mnist_test_labels.idx.gz");
-        let blake3 = hash::blake3(embedded::file(one).expect("embedded"));
-        let disk = part("elsewhere.bin", Place::Disk { path: "elsewhere.bin".into(), blake3 });
+        let blake3 = Digest::blake3(embedded::file(one).expect("embedded"));
+        let folder = std::path::Path::new("elsewhere").into();
+        let disk = part("elsewhere.bin", Place::Disk { folder, file: None, blake3 });
         let key = content(&embedded(one)).expect("embedded");
         assert_eq!(content(&disk).expect("a recorded hash"), key);
         assert_ne!(content(&embedded(other)).expect("embedded"), key);

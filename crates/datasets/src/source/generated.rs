@@ -118,7 +118,7 @@ impl Source for Generated {
         format!("{}/{}#{index}", self.name, self.split)
     }
 
-    fn read(&self, index: usize) -> Result<RgbImage, DatasetError> {
+    fn decode(&self, index: usize, _fetched: Option<Vec<u8>>) -> Result<RgbImage, DatasetError> {
         RgbImage::new(self.width, self.height, self.pixels(index))
     }
 

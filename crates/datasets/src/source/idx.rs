@@ -82,7 +82,7 @@ impl Source for IdxImages {
         self.at(index).map(|(file, at)| format!("{}#{at}", file.name)).unwrap_or_default()
     }
 
-    fn read(&self, index: usize) -> Result<RgbImage, DatasetError> {
+    fn decode(&self, index: usize, _fetched: Option<Vec<u8>>) -> Result<RgbImage, DatasetError> {
         let (width, height) = self.at(index).map_or((0, 0), |(file, _)| (file.width, file.height));
         RgbImage::from_grey(width, height, self.values(index))
     }

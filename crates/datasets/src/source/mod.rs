@@ -7,13 +7,14 @@ mod idx;
 mod zip;
 
 use std::borrow::Cow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use oodlab_base::Key;
 
 use crate::embedded;
 use crate::error::DatasetError;
-use crate::hash;
+use crate::hash::Digest;
 use crate::image::RgbImage;
 use crate::index::IndexedFile;
 use crate::manifest::{Format, Manifest, Role};
@@ -23,7 +24,13 @@ pub(crate) trait Source: Send + Sync {
     fn len(&self) -> usize;
     /// Stable name of a sample; `index < len()` here and below.
     fn id(&self, index: usize) -> String;
-    fn read(&self, index: usize) -> Result<RgbImage, DatasetError>;
+    /// Reads the image's file, and nothing more: what takes time because a disk or a network does. Nothing where the bytes
+    /// are in memory.
+    fn fetch(&self, _index: usize) -> Result<Option<Vec<u8>>, DatasetError> {
+        Ok(None)
+    }
+    /// Decodes what [`Source::fetch`] gave for the same image: what takes time because the processor does.
+    fn decode(&self, index: usize, fetched: Option<Vec<u8>>) -> Result<RgbImage, DatasetError>;
     fn label(&self, index: usize) -> Option<u32>;
     /// Hash of the image's bytes as its file holds them.
     fn content(&self, index: usize) -> Key;
@@ -43,29 +50,69 @@ pub(crate) enum Place {
     /// Compiled in, under this path.
     Embedded(String),
     /// On disk, with the hash that it must have.
-    Disk { path: PathBuf, blake3: String },
+    Disk {
+        /// The set's `files/`, shared by all of its parts.
+        folder: Arc<Path>,
+        /// Path below it where that is not the part's own.
+        file: Option<String>,
+        blake3: Digest,
+    },
 }
 
 impl Part {
     /// A file that was imported; `folder` is the set's `files/`.
-    pub fn imported(file: &IndexedFile, folder: &std::path::Path) -> Part {
-        let place = Place::Disk { path: folder.join(&file.path), blake3: file.blake3.clone() };
+    pub fn imported(file: &IndexedFile, folder: &Arc<Path>) -> Part {
+        let place = Place::Disk { folder: folder.clone(), file: None, blake3: file.blake3 };
         Part { path: file.path.clone(), role: file.role, place }
+    }
+
+    /// Gives the part another path in sample ids; its file stays where it is.
+    pub fn rename(&mut self, path: &str) {
+        let own = std::mem::replace(&mut self.path, path.to_owned());
+        if let Place::Disk { file, .. } = &mut self.place
+            && file.is_none()
+            && own != path
+        {
+            *file = Some(own);
+        }
     }
 
     /// The whole file, its hash proven.
     pub fn load(&self) -> Result<Cow<'static, [u8]>, DatasetError> {
+        match self.fetch()? {
+            Some(bytes) => self.proven(bytes).map(Cow::Owned),
+            None => self.carried().map(Cow::Borrowed),
+        }
+    }
+
+    /// The bytes of a file on disk, not proven yet.
+    pub fn fetch(&self) -> Result<Option<Vec<u8>>, DatasetError> {
+        Ok(self.on_disk().map(fs_err::read).transpose()?)
+    }
+
+    /// Bytes that [`Part::fetch`] gave, their hash proven.
+    pub fn proven(&self, bytes: Vec<u8>) -> Result<Vec<u8>, DatasetError> {
         match &self.place {
-            Place::Embedded(path) => embedded::file(path).map(Cow::Borrowed),
-            Place::Disk { path, blake3 } => {
-                let bytes = fs_err::read(path)?;
-                let found = hash::blake3(&bytes);
-                if found != *blake3 {
-                    let path = path.display().to_string();
-                    return Err(DatasetError::Changed { path, expected: blake3.clone(), found });
-                }
-                Ok(Cow::Owned(bytes))
+            Place::Disk { blake3, .. } if Digest::blake3(&bytes) != *blake3 => {
+                let (expected, found) = (blake3.to_string(), Digest::blake3(&bytes).to_string());
+                Err(DatasetError::Changed { path: self.shown(), expected, found })
             }
+            _ => Ok(bytes),
+        }
+    }
+
+    /// The bytes of a file that is compiled in.
+    fn carried(&self) -> Result<&'static [u8], DatasetError> {
+        match &self.place {
+            Place::Embedded(path) => embedded::file(path),
+            Place::Disk { .. } => Err(self.error("not compiled in")),
+        }
+    }
+
+    fn on_disk(&self) -> Option<PathBuf> {
+        match &self.place {
+            Place::Embedded(_) => None,
+            Place::Disk { folder, file, .. } => Some(folder.join(file.as_deref().unwrap_or(&self.path))),
         }
     }
 
@@ -73,7 +120,9 @@ impl Part {
     pub fn shown(&self) -> String {
         match &self.place {
             Place::Embedded(path) => format!("embedded {path}"),
-            Place::Disk { path, .. } => path.display().to_string(),
+            Place::Disk { folder, file, .. } => {
+                folder.join(file.as_deref().unwrap_or(&self.path)).display().to_string()
+            }
         }
     }
 
@@ -86,15 +135,15 @@ impl Part {
 pub(crate) fn open(
     manifest: &Manifest,
     split: &str,
-    parts: &[Part],
+    parts: Vec<Part>,
     limit: Option<usize>,
 ) -> Result<Box<dyn Source>, DatasetError> {
     let limit = limit.unwrap_or(usize::MAX);
     Ok(match &manifest.format {
-        Format::CifarBinary { .. } => Box::new(cifar::Cifar::open(manifest, parts, limit)?),
-        Format::Idx {} => Box::new(idx::IdxImages::open(manifest, parts, limit)?),
+        Format::CifarBinary { .. } => Box::new(cifar::Cifar::open(manifest, &parts, limit)?),
+        Format::Idx {} => Box::new(idx::IdxImages::open(manifest, &parts, limit)?),
         Format::ImageFolder { classes } => Box::new(folder::Folder::open(manifest, split, *classes, parts)?),
-        Format::ZipImages { equal_images } => Box::new(zip::ZipImages::open(*equal_images, parts, limit)?),
+        Format::ZipImages { equal_images } => Box::new(zip::ZipImages::open(*equal_images, &parts, limit)?),
         Format::Generated { seed, pattern } => Box::new(generated::Generated::open(manifest, split, *seed, pattern)?),
     })
 }

@@ -58,7 +58,7 @@ impl Source for ZipImages {
         format!("{}#{}", self.archives[image.archive].0.path, image.entry.name)
     }
 
-    fn read(&self, index: usize) -> Result<RgbImage, DatasetError> {
+    fn decode(&self, index: usize, _fetched: Option<Vec<u8>>) -> Result<RgbImage, DatasetError> {
         let Image { archive, entry, .. } = &self.images[index];
         let (part, bytes) = &self.archives[*archive];
         let fail = |what: String| part.error(format!("{}: {what}", entry.name));

@@ -3,10 +3,10 @@
 use oodlab_kernels::dense_conv::Padding;
 use oodlab_kernels::depthwise_conv::DepthwiseConv;
 use oodlab_kernels::pointwise_conv::{Pixels, Placement, PointwiseConv};
-use oodlab_kernels::simd::{InstructionSet, SizeError, padded_channels};
+use oodlab_kernels::simd::{AlignedBuffer, InstructionSet, SizeError, padded_channels};
 use oodlab_kernels::squeeze_excitation::{SqueezeExcitation, scale_channels};
 
-use super::{Size, Workspace};
+use super::{Scratch, Size};
 
 /// The padded, expanded rows of one strip stay below this, so that they and the weights fit the second cache.
 const STRIP_BYTES: usize = 384 << 10;
@@ -27,8 +27,24 @@ impl FusedBlock {
         self.padding.output_size(size.0, size.1, self.depthwise.size(), self.depthwise.stride())
     }
 
-    /// Reads `workspace.current`, writes `workspace.next`, gives the output's size.
-    pub fn run(&self, set: InstructionSet, workspace: &mut Workspace, size: Size) -> Result<Size, SizeError> {
+    /// Floating-point operations of one image whose map has this size and comes out with `output`.
+    pub fn operations(&self, size: Size, output: Size) -> u64 {
+        let pixels = |size: Size| size.0 as u64 * size.1 as u64;
+        let expand = self.expand.as_ref().map_or(0, PointwiseConv::operations_per_pixel);
+        let gate = self.gate.as_ref().map_or(0, SqueezeExcitation::operations);
+        let after = self.depthwise.operations_per_pixel() + self.project.operations_per_pixel();
+        pixels(size) * expand + gate + pixels(output) * after
+    }
+
+    /// Reads the map `input` of this size, writes `output` and gives its size.
+    pub fn run(
+        &self,
+        set: InstructionSet,
+        input: &[f32],
+        size: Size,
+        output: &mut AlignedBuffer,
+        scratch: &mut Scratch,
+    ) -> Result<Size, SizeError> {
         let kernel = "inverted residual block";
         let Some((rows, columns)) = self.output_size(size) else {
             let found = size.0.min(size.1);
@@ -43,42 +59,42 @@ impl FusedBlock {
         let fitting = STRIP_BYTES / (4 * frame_width * channels);
         let strip_rows = (fitting.saturating_sub(size_k) / stride + 1).clamp(1, rows);
         let input_rows = (strip_rows - 1) * stride + size_k;
-        workspace.strip.reserve(input_rows * frame_width * channels);
+        scratch.strip.reserve(input_rows * frame_width * channels);
         let filtered_rows = if self.gate.is_some() { rows } else { strip_rows };
-        workspace.filtered.reserve(filtered_rows * columns * channels);
-        workspace.next.reserve(rows * columns * outputs);
-        workspace.sums.reserve(channels);
-        workspace.sums[..channels].fill(0.0);
-        self.clear_sides(workspace, input_rows, frame_width, size.1, channels);
+        scratch.filtered.reserve(filtered_rows * columns * channels);
+        output.reserve(rows * columns * outputs);
+        scratch.sums.reserve(channels);
+        scratch.sums[..channels].fill(0.0);
+        self.clear_sides(&mut scratch.strip, input_rows, frame_width, size.1, channels);
 
         let mut held = 0..0;
         for first in (0..rows).step_by(strip_rows) {
             let count = strip_rows.min(rows - first);
             let needed = first * stride..(first + count - 1) * stride + size_k;
-            self.fill_strip(set, workspace, size, needed.clone(), held, frame_width, channels)?;
+            self.fill_strip(set, input, &mut scratch.strip, size, needed.clone(), held, frame_width, channels)?;
             held = needed;
 
             let filtered_first = if self.gate.is_some() { first } else { 0 };
-            let filtered = &mut workspace.filtered[filtered_first * columns * channels..];
-            let sums = self.gate.is_some().then_some(&mut workspace.sums[..]);
-            self.depthwise.run(set, &workspace.strip, frame_width, filtered, (count, columns), sums)?;
+            let filtered = &mut scratch.filtered[filtered_first * columns * channels..];
+            let sums = self.gate.is_some().then_some(&mut scratch.sums[..]);
+            self.depthwise.run(set, &scratch.strip, frame_width, filtered, (count, columns), sums)?;
             if self.gate.is_none() {
-                let residual = self.residual.then_some(&workspace.current[first * columns * outputs..]);
+                let residual = self.residual.then_some(&input[first * columns * outputs..]);
                 let placement = Placement::dense(first * columns);
-                let pixels = Pixels { values: &workspace.filtered, stride: channels, count: count * columns };
-                self.project.run(set, pixels, &mut workspace.next, placement, residual)?;
+                let pixels = Pixels { values: &scratch.filtered, stride: channels, count: count * columns };
+                self.project.run(set, pixels, output, placement, residual)?;
             }
         }
         if let Some(gate) = &self.gate {
-            self.gated_projection(set, gate, workspace, rows * columns, channels)?;
+            self.gated_projection(set, gate, input, output, scratch, rows * columns)?;
         }
         Ok((rows, columns))
     }
 
     /// The columns left and right of the map are zero in every row of the strip; nothing writes there later.
-    fn clear_sides(&self, workspace: &mut Workspace, rows: usize, frame_width: usize, width: usize, channels: usize) {
+    fn clear_sides(&self, strip: &mut [f32], rows: usize, frame_width: usize, width: usize, channels: usize) {
         let (left, right) = (self.padding.left * channels, (self.padding.left + width) * channels);
-        for row in workspace.strip[..rows * frame_width * channels].chunks_exact_mut(frame_width * channels) {
+        for row in strip[..rows * frame_width * channels].chunks_exact_mut(frame_width * channels) {
             row[..left].fill(0.0);
             row[right..].fill(0.0);
         }
@@ -90,7 +106,8 @@ impl FusedBlock {
     fn fill_strip(
         &self,
         set: InstructionSet,
-        workspace: &mut Workspace,
+        input: &[f32],
+        strip: &mut [f32],
         (height, width): Size,
         needed: std::ops::Range<usize>,
         held: std::ops::Range<usize>,
@@ -98,7 +115,6 @@ impl FusedBlock {
         channels: usize,
     ) -> Result<(), SizeError> {
         let line = frame_width * channels;
-        let Workspace { strip, current, .. } = workspace;
         let kept = held.end.saturating_sub(needed.start);
         if kept > 0 {
             strip.copy_within((needed.start - held.start) * line..(held.end - held.start) * line, 0);
@@ -119,13 +135,13 @@ impl FusedBlock {
                     let inputs = padded_channels(expand.inputs());
                     let placement =
                         Placement { first: at * frame_width + self.padding.left, width, row_stride: frame_width };
-                    let values = &current[from * width * inputs..];
+                    let values = &input[from * width * inputs..];
                     let pixels = Pixels { values, stride: inputs, count: count * width };
                     expand.run(set, pixels, strip, placement, None)?;
                 }
                 None => {
                     let source =
-                        current[from * width * channels..][..count * width * channels].chunks_exact(width * channels);
+                        input[from * width * channels..][..count * width * channels].chunks_exact(width * channels);
                     for (copy, source) in source.enumerate() {
                         let to = (at + copy) * line + self.padding.left * channels;
                         strip[to..to + source.len()].copy_from_slice(source);
@@ -143,22 +159,24 @@ impl FusedBlock {
         &self,
         set: InstructionSet,
         gate: &SqueezeExcitation,
-        workspace: &mut Workspace,
+        input: &[f32],
+        output: &mut [f32],
+        scratch: &mut Scratch,
         pixels: usize,
-        channels: usize,
     ) -> Result<(), SizeError> {
-        let Workspace { filtered, sums, squeezed, gate: factors, gated_weights, current, next, .. } = workspace;
+        let channels = padded_channels(self.depthwise.channels());
+        let Scratch { filtered, sums, squeezed, gate: factors, gated_weights, .. } = scratch;
         factors.reserve(channels);
         gate.run(set, &mut sums[..channels], pixels, factors, squeezed)?;
-        let residual = self.residual.then_some(&current[..]);
+        let residual = self.residual.then_some(input);
         let dense = Placement::dense(0);
         if pixels > self.project.outputs() {
-            let input = Pixels { values: filtered, stride: channels, count: pixels };
-            self.project.run_scaled(factors, gated_weights, set, input, next, dense, residual)
+            let filtered_pixels = Pixels { values: filtered, stride: channels, count: pixels };
+            self.project.run_scaled(factors, gated_weights, set, filtered_pixels, output, dense, residual)
         } else {
             scale_channels(set, &mut filtered[..pixels * channels], factors, channels)?;
-            let input = Pixels { values: filtered, stride: channels, count: pixels };
-            self.project.run(set, input, next, dense, residual)
+            let filtered_pixels = Pixels { values: filtered, stride: channels, count: pixels };
+            self.project.run(set, filtered_pixels, output, dense, residual)
         }
     }
 }

@@ -1,124 +1,116 @@
-//! The processor's backend: an encoder as a list of fused operations on one NHWC image.
+//! The processor's backend: a network's steps with packed weights, on one NHWC image.
 //!
-//! A block expands, filters and (without squeeze-excitation) projects a strip of rows at a time, so that the expanded
-//! tensor, six times as wide as what goes in and out, never leaves the second cache.
+//! Channels of a map are padded to whole vectors. An inverted residual block expands, filters and (without
+//! squeeze-excitation) projects a strip of rows at a time, so that the expanded tensor, six times as wide as what goes in
+//! and out, never leaves the second cache.
 
 mod block;
 mod build;
+mod operation;
+mod tap;
+mod transformer;
 mod workspace;
 
-use oodlab_kernels::dense_conv::DenseConv;
 use oodlab_kernels::pointwise_conv::{Pixels, Placement, PointwiseConv};
-use oodlab_kernels::pooling;
 use oodlab_kernels::simd::{InstructionSet, SizeError, padded_channels};
 
-pub(crate) use block::FusedBlock;
 pub(crate) use build::build;
-pub(crate) use workspace::Workspace;
+pub(crate) use workspace::{Scratch, Workspace};
+
+use crate::network::Slot;
+use operation::Operation;
+use tap::PooledMap;
 
 /// Rows, columns of a map.
 type Size = (usize, usize);
 
-/// One step of the network. Each reads the map that the one before wrote.
-pub(crate) enum Operation {
-    /// The first convolution, of the image.
-    Stem(DenseConv),
-    /// An inverted residual block.
-    Block(Box<FusedBlock>),
-    /// The current map, pooled into columns of the feature vector.
-    Tap(Tap),
+/// What a map holds at one point of the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Shape {
+    size: Size,
+    channels: usize,
+    /// From one pixel to the next; at least the padded number of channels (3 for the image).
+    stride: usize,
 }
 
-/// Where a pooled map goes, and its separable pooling weights.
-pub(crate) struct Tap {
-    pub start: usize,
-    pub channels: usize,
-    pub rows: Vec<f32>,
-    pub columns: Vec<f32>,
+impl Shape {
+    fn pixels(&self) -> usize {
+        self.size.0 * self.size.1
+    }
+
+    fn length(&self) -> usize {
+        self.pixels() * self.stride
+    }
 }
 
-/// The classifier: 1×1 convolution, average, linear.
-pub(crate) struct Head {
-    pub conv: PointwiseConv,
-    pub linear: PointwiseConv,
+/// The operation of one step: reads maps, writes another.
+struct Placed {
+    operation: Operation,
+    from: Slot,
+    residual: Option<Slot>,
+    to: Slot,
+    input: Shape,
+    output: Shape,
 }
 
 /// A network ready to run at one resolution.
 pub(crate) struct Program {
     pub set: InstructionSet,
     pub resolution: usize,
-    pub operations: Vec<Operation>,
-    pub head: Option<Head>,
-    /// Length of the feature vector.
+    maps: usize,
+    steps: Vec<Placed>,
+    /// The vector that the classifier reads, where the weights reach that far; the last columns of the features.
+    penultimate: Option<PooledMap>,
+    classifier: Option<PointwiseConv>,
+    /// Length of the feature vector, the penultimate vector included.
     pub width: usize,
-    /// Floating-point operations of one image through the trunk.
+    /// Columns of the penultimate vector; 0 without one.
+    pub penultimate_width: usize,
+    /// Floating-point operations of one image.
     pub operations_per_image: u64,
 }
 
 impl Program {
     /// Classes of the head, 0 without one.
     pub fn classes(&self) -> usize {
-        self.head.as_ref().map_or(0, |head| head.linear.outputs())
+        self.classifier.as_ref().map_or(0, PointwiseConv::outputs)
     }
 
-    /// Encodes the image in `workspace.image` (HWC, normalised) into `features`; `logits`, when wanted, has the head's
-    /// number of classes.
-    pub fn run(
-        &self,
-        workspace: &mut Workspace,
-        features: &mut [f32],
-        logits: Option<&mut [f32]>,
-    ) -> Result<(), SizeError> {
-        let mut size: Size = (self.resolution, self.resolution);
-        for operation in &self.operations {
-            match operation {
-                Operation::Stem(conv) => {
-                    let output = conv.output_size(size.0, size.1).unwrap_or((0, 0));
-                    workspace.next.reserve(output.0 * output.1 * padded_channels(conv.outputs()));
-                    conv.run(self.set, &workspace.image, size, &mut workspace.next, &mut workspace.strip)?;
-                    size = output;
-                    workspace.advance();
-                }
-                Operation::Block(block) => {
-                    size = block.run(self.set, workspace, size)?;
-                    workspace.advance();
-                }
-                Operation::Tap(tap) => {
-                    let channels = padded_channels(tap.channels);
-                    workspace.pooled.reserve(channels);
-                    let (rows, columns) = (&tap.rows, &tap.columns);
-                    pooling::pool(self.set, &workspace.current, rows, columns, channels, &mut workspace.pooled)?;
-                    features[tap.start..tap.start + tap.channels].copy_from_slice(&workspace.pooled[..tap.channels]);
-                }
+    /// Encodes the image in map 0 (HWC, normalised) into `features`, of which every column is written; `logits` has the
+    /// classifier's number of classes.
+    pub fn run(&self, workspace: &mut Workspace, features: &mut [f32], logits: &mut [f32]) -> Result<(), SizeError> {
+        let Workspace { maps, scratch } = workspace;
+        if maps.len() < self.maps {
+            maps.resize_with(self.maps, Default::default);
+        }
+        for step in &self.steps {
+            if let Operation::Tap(tap) = &step.operation {
+                tap.run(self.set, &maps[step.from], &mut scratch.pooled, features)?;
+                continue;
+            }
+            // Taken out, so that the others can be read; an error leaves an empty buffer, which grows again.
+            let mut output = std::mem::take(&mut maps[step.to]);
+            output.reserve(step.output.length());
+            let residual = step.residual.map(|slot| &maps[slot][..]);
+            step.operation.run(
+                self.set,
+                (&maps[step.from], step.input),
+                residual,
+                &mut output,
+                step.output,
+                scratch,
+            )?;
+            maps[step.to] = output;
+        }
+        if let Some(penultimate) = &self.penultimate {
+            penultimate.run(self.set, &maps[penultimate.map], &mut scratch.pooled, features)?;
+            if let Some(classifier) = &self.classifier {
+                scratch.strip.reserve(padded_channels(logits.len()));
+                let input = Pixels { values: &scratch.pooled, stride: scratch.pooled.len(), count: 1 };
+                classifier.run(self.set, input, &mut scratch.strip, Placement::dense(0), None)?;
+                logits.copy_from_slice(&scratch.strip[..logits.len()]);
             }
         }
-        if let (Some(head), Some(logits)) = (&self.head, logits) {
-            self.run_head(head, workspace, size, logits)?;
-        }
-        Ok(())
-    }
-
-    fn run_head(
-        &self,
-        head: &Head,
-        workspace: &mut Workspace,
-        size: Size,
-        logits: &mut [f32],
-    ) -> Result<(), SizeError> {
-        let channels = padded_channels(head.conv.outputs());
-        let stride = padded_channels(head.conv.inputs());
-        let pixels = size.0 * size.1;
-        workspace.next.reserve(pixels * channels);
-        let dense = Placement::dense(0);
-        let input = Pixels { values: &workspace.current, stride, count: pixels };
-        head.conv.run(self.set, input, &mut workspace.next, dense, None)?;
-        workspace.pooled.reserve(channels);
-        let (rows, columns) = (pooling::average(size.0), pooling::average(size.1));
-        pooling::pool(self.set, &workspace.next, &rows, &columns, channels, &mut workspace.pooled)?;
-        workspace.strip.reserve(padded_channels(logits.len()));
-        let input = Pixels { values: &workspace.pooled, stride: channels, count: 1 };
-        head.linear.run(self.set, input, &mut workspace.strip, dense, None)?;
-        logits.copy_from_slice(&workspace.strip[..logits.len()]);
         Ok(())
     }
 }

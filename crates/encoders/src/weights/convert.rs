@@ -1,6 +1,6 @@
 //! Weights into safetensors: batch norms folded, halves, trunk only, as asked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use half::f16;
@@ -9,13 +9,11 @@ use serde::Serialize;
 
 use super::manifest::manifests;
 use super::{Tensor, WeightError, Weights};
+use crate::network::Network;
 use crate::{HeadPolicy, fold};
 
 /// Raised by hand when conversion gives other bytes for the same file.
 pub const CONVERTER_REVISION: u32 = 1;
-
-/// Beginnings of the names of an EfficientNet's classifier: everything behind the last tap.
-const EFFICIENTNET_HEAD: [&str; 3] = ["_conv_head.", "_bn1.", "_fc."];
 
 /// How weights are converted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -53,6 +51,7 @@ pub fn convert(
     output: &Path,
     options: ConvertOptions,
 ) -> Result<Converted, WeightError> {
+    let weights = &*weights.for_network(network)?;
     let prepared = prepare(weights, network, options)?;
     let metadata = metadata(weights, network, options)?;
     let bytes = encode(weights.source(), prepared.tensors(), &metadata, options.half)?;
@@ -68,22 +67,18 @@ pub fn convert(
 /// Folds and cuts.
 fn prepare(weights: &Weights, network: &str, options: ConvertOptions) -> Result<Weights, WeightError> {
     let refuse = |reason: String| WeightError::Fold { file: weights.source().to_owned(), reason };
-    let folded = |head| fold(network, weights, head).map_err(|error| refuse(error.to_string()));
+    let head = if options.trunk_only { HeadPolicy::Drop } else { HeadPolicy::Keep };
+    // Whatever is written carries the network's name: it must fit it, folded or not.
+    let folded = fold(network, weights, head).map_err(|error| refuse(error.to_string()))?;
     if options.fold {
-        return folded(if options.trunk_only { HeadPolicy::Drop } else { HeadPolicy::Keep });
-    }
-    // Whatever is written carries the network's name: it must fit it. A network that this build cannot run is only known by name.
-    if crate::networks().iter().any(|known| known.name == network) {
-        folded(HeadPolicy::Drop)?;
-    } else if !manifests()?.iter().any(|manifest| manifest.network == network) {
-        return Err(refuse(format!("network `{network}` is not known")));
+        return Ok(folded);
     }
     let mut tensors = weights.tensors().clone();
     if options.trunk_only {
-        if !network.starts_with("efficientnet-") {
-            return Err(refuse(format!("where the classifier of `{network}` begins is not known; convert it whole")));
-        }
-        tensors.retain(|name, _| !EFFICIENTNET_HEAD.iter().any(|head| name.starts_with(head)));
+        let head = Network::named(network).map(|network| network.head_units(network.classes())).unwrap_or_default();
+        let state = head.iter().flat_map(|unit| unit.state().into_iter().chain(unit.folded()));
+        let head: BTreeSet<String> = state.map(|parameter| parameter.name).collect();
+        tensors.retain(|name, _| !head.contains(name));
     }
     Ok(Weights::from_tensors(tensors))
 }

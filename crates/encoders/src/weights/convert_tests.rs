@@ -1,13 +1,13 @@
 use super::*;
 use crate::weights::WeightManifest;
 
-/// A network that is known by name only: its weights are not looked at.
-const TOY: &str = "resnet20";
+const NETWORK: &str = "resnet20";
 
+/// Formula weights with the values given in the first bias.
 fn weights(values: &[f32]) -> Weights {
-    let tensor = |values: &[f32]| Tensor { shape: vec![values.len()], values: values.to_vec() };
-    let names = ["_blocks.0.w", "_bn1.weight", "_conv_head.weight", "_fc.bias"];
-    Weights::from_tensors(names.iter().map(|name| ((*name).to_owned(), tensor(values))).collect())
+    let mut tensors = crate::formula::weights(NETWORK).expect("a known network").tensors().clone();
+    tensors.get_mut("bn1.bias").expect("the stem's norm").values[..values.len()].copy_from_slice(values);
+    Weights::from_tensors(tensors)
 }
 
 #[test]
@@ -16,23 +16,26 @@ fn what_is_written_is_read_back_and_the_bytes_do_not_vary() {
     let input = weights(&[1.0, -0.1, 65504.0, 1e-7]);
     for options in [ConvertOptions::default(), ConvertOptions { half: true, ..ConvertOptions::default() }] {
         let paths = [folder.path().join("a.safetensors"), folder.path().join("b.safetensors")];
-        let converted = paths.clone().map(|path| convert(&input, TOY, &path, options).expect("a file"));
+        let converted = paths.clone().map(|path| convert(&input, NETWORK, &path, options).expect("a file"));
         assert_eq!(converted[0], converted[1]);
         let bytes = fs_err::read(&paths[0]).expect("the file");
         assert_eq!(bytes, fs_err::read(&paths[1]).expect("the file"));
         assert_eq!(converted[0].size_bytes, bytes.len() as u64);
-        assert_eq!(converted[0].elements, 16);
+        assert_eq!(converted[0].elements, input.tensors().values().map(|t| t.values.len() as u64).sum::<u64>());
         let again = Weights::read(&paths[0]).expect("a sound file");
         assert_eq!(again.sha256(), Some(converted[0].sha256.as_str()));
         for (name, tensor) in input.tensors() {
             let expected = tensor.values.iter().map(|&v| if options.half { f16::from_f32(v).to_f32() } else { v });
             let found = again.get(name).expect("the tensor");
             assert_eq!(found.shape, tensor.shape);
-            assert!(found.values.iter().copied().eq(expected), "{name}: {:?}", found.values);
+            assert!(found.values.iter().copied().eq(expected), "{name}");
         }
         let stated = |name: &str| again.metadata().get(name).map(String::as_str);
         assert_eq!(stated("dtype"), Some(if options.half { "f16" } else { "f32" }));
-        assert_eq!((stated("network"), stated("folded"), stated("source")), (Some(TOY), Some("false"), Some("memory")));
+        assert_eq!(
+            (stated("network"), stated("folded"), stated("source")),
+            (Some(NETWORK), Some("false"), Some("memory"))
+        );
     }
 }
 
@@ -42,10 +45,26 @@ fn what_f16_cannot_hold_is_an_error_and_writes_nothing() {
     let path = folder.path().join("a.safetensors");
     let options = ConvertOptions { half: true, ..ConvertOptions::default() };
     for wrong in [65520.0, f32::NAN, f32::NEG_INFINITY] {
-        let error = convert(&weights(&[0.0, wrong]), TOY, &path, options).expect_err("it does not fit").to_string();
-        assert!(error.contains("element 1 of tensor `_blocks.0.w`"), "{error}");
+        let error = convert(&weights(&[0.0, wrong]), NETWORK, &path, options).expect_err("it does not fit").to_string();
+        assert!(error.contains("bn1.bias"), "{error}");
+        assert_eq!(error.contains("element 1 of tensor `bn1.bias` is 65520"), wrong.is_finite(), "{error}");
     }
     assert_eq!(fs_err::read_dir(folder.path()).expect("the folder").count(), 0);
+}
+
+#[test]
+fn what_was_converted_for_one_network_is_refused_for_its_twin() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("a.safetensors");
+    let input = crate::formula::weights("efficientnet-b0-symmetric").expect("a known network");
+    convert(&input, "efficientnet-b0-symmetric", &path, ConvertOptions::default()).expect("a file");
+    let read = Weights::read(&path).expect("a sound file");
+    assert_eq!(read.for_network("efficientnet-b0-symmetric").expect("its own").tensors(), input.tensors());
+    let error = convert(&read, "efficientnet-b0", &path, ConvertOptions::default()).expect_err("another padding");
+    assert!(
+        matches!(&error, WeightError::OtherNetwork { other, .. } if other == "efficientnet-b0-symmetric"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -53,14 +72,14 @@ fn only_the_trunk_stays_when_asked() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("a.safetensors");
     let options = ConvertOptions { trunk_only: true, ..ConvertOptions::default() };
-    let whole = crate::formula::weights("efficientnet-lite0").expect("a known network");
-    convert(&whole, "efficientnet-lite0", &path, options).expect("a file");
-    let trunk = Weights::read(&path).expect("a sound file");
-    let is_head = |name: &&str| EFFICIENTNET_HEAD.iter().any(|head| name.starts_with(head));
-    assert!(whole.names().any(|name| is_head(&name)) && !trunk.names().any(|name| is_head(&name)));
-    assert_eq!(trunk.names().count(), whole.names().filter(|name| !is_head(name)).count());
-    let error = convert(&weights(&[1.0]), TOY, &path, options).expect_err("unknown trunk").to_string();
-    assert!(error.contains(TOY), "{error}");
+    for (network, head) in [("efficientnet-lite0", &["_conv_head.", "_bn1.", "_fc."][..]), (NETWORK, &["linear."])] {
+        let whole = crate::formula::weights(network).expect("a known network");
+        convert(&whole, network, &path, options).expect("a file");
+        let trunk = Weights::read(&path).expect("a sound file");
+        let is_head = |name: &&str| head.iter().any(|head| name.starts_with(head));
+        assert!(whole.names().any(|name| is_head(&name)) && !trunk.names().any(|name| is_head(&name)));
+        assert_eq!(trunk.names().count(), whole.names().filter(|name| !is_head(name)).count());
+    }
 }
 
 #[test]

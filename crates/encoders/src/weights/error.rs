@@ -46,7 +46,8 @@ pub enum WeightError {
     /// The file's checksum belongs to no known weights.
     #[error(
         "{}: SHA-256 {found} belongs to no known weights (`oodlab weights list` shows those known); \
-         give this file's path as the encoder's weights instead",
+         say whose they are, as in `oodlab weights import FILE --network resnet18 --name mine`, or give this file's path as \
+         the encoder's weights",
         path.display()
     )]
     Unrecognised {
@@ -65,7 +66,7 @@ pub enum WeightError {
     },
     /// Known weights that are not on this machine.
     #[error(
-        "the weights `{name}` are not at hand: get {file} (SHA-256 {sha256}; {origin}) and run \
+        "the weights `{name}` are not at hand: {fetch}get {file} (SHA-256 {sha256}; {origin}) and run \
          `oodlab weights import FILE`, or give the file's path as the encoder's weights"
     )]
     NotAtHand {
@@ -77,6 +78,34 @@ pub enum WeightError {
         sha256: String,
         /// Where the file comes from.
         origin: String,
+        /// The command that fetches them, where an address is published.
+        fetch: String,
+    },
+    /// Known weights without a published address.
+    #[error(
+        "no address is published for the weights `{name}`: get {file} (SHA-256 {sha256}; {origin}) and run \
+         `oodlab weights import FILE`, or name a folder of files with --mirror ADDRESS"
+    )]
+    NoAddress {
+        /// The weights.
+        name: String,
+        /// The file's usual name.
+        file: String,
+        /// The SHA-256 or its published beginning.
+        sha256: String,
+        /// Where the file comes from.
+        origin: String,
+    },
+    /// A download failed or was stopped.
+    #[error(transparent)]
+    Fetch(#[from] oodlab_fetch::FetchError),
+    /// A name that own weights cannot have.
+    #[error("`{name}` cannot be the name of weights: {reason}")]
+    Name {
+        /// The name.
+        name: String,
+        /// Why.
+        reason: String,
     },
     /// A network with several known sets of weights at hand.
     #[error("several weights are at hand for the network `{network}`: name one of {names}")]
@@ -93,6 +122,42 @@ pub enum WeightError {
         manifest: String,
         /// What is wrong.
         reason: String,
+    },
+    /// No network of this name.
+    #[error("no network named `{network}`; known: {known}")]
+    UnknownNetwork {
+        /// What was asked for.
+        network: String,
+        /// The known names, comma-separated.
+        known: String,
+    },
+    /// Weights of another network, which would fit and give wrong features.
+    #[error("{file}: these are weights of `{other}`, not of `{network}`: {reason}; name the network `{other}`")]
+    OtherNetwork {
+        /// The file.
+        file: String,
+        /// The network that was asked for.
+        network: String,
+        /// Theirs.
+        other: String,
+        /// How that is known.
+        reason: String,
+    },
+    /// Tensors that do not fit the network by their names.
+    #[error("{file}: {count} tensors are {what}, taken as weights of `{network}` with {scheme} names: {names}")]
+    Names {
+        /// The file.
+        file: String,
+        /// The network.
+        network: String,
+        /// Whose names they were taken for.
+        scheme: &'static str,
+        /// What is wrong with them.
+        what: &'static str,
+        /// How many there are.
+        count: usize,
+        /// The first few.
+        names: String,
     },
     /// The batch norms could not be folded, or the classifier not be cut off.
     #[error("cannot convert the weights of {file}: {reason}")]

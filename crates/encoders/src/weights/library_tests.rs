@@ -1,25 +1,45 @@
-use std::collections::BTreeMap;
+use std::io::{Read, Write};
+
+use oodlab_base::{Cancel, Silent};
+use oodlab_fetch::{Fetcher, Proxy, Settings};
 
 use super::*;
-use crate::weights::{ConvertOptions, Tensor, convert, sha256_hex};
+use crate::network::Normalisation;
+use crate::weights::{ConvertOptions, ImportReport, OwnWeights, convert, sha256_hex};
 
-/// Made-up weights under the name of a network that is known by name only, written to a file.
+/// Made-up weights of no network, written to a file.
 fn make(path: &Path, value: f32) -> String {
-    let tensor = Tensor { shape: vec![2], values: vec![value, 1.0] };
-    let weights = Weights::from_tensors(BTreeMap::from([("w".to_owned(), tensor)]));
-    convert(&weights, "resnet20", path, ConvertOptions::default()).expect("a weight file").sha256
+    let data: Vec<u8> = [value, 1.0].iter().flat_map(|value| value.to_le_bytes()).collect();
+    let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![2], &data).expect("a tensor");
+    let bytes = safetensors::serialize([("w", view)], None).expect("a weight file");
+    fs_err::write(path, &bytes).expect("writable");
+    sha256_hex(&bytes)
+}
+
+/// Weights of a real network by formula, with one number changed, written to a file.
+fn make_real(path: &Path, value: f32) -> Weights {
+    let mut tensors = crate::formula::weights("resnet20").expect("a known network").tensors().clone();
+    tensors.get_mut("bn1.bias").expect("the stem's norm").values[0] = value;
+    convert(&Weights::from_tensors(tensors), "resnet20", path, ConvertOptions::default()).expect("a file");
+    Weights::read(path).expect("a sound file")
 }
 
 fn manifest(name: &str, network: &str, file: &str, sha256: &str) -> WeightManifest {
     WeightManifest {
         name: name.to_owned(),
         network: network.to_owned(),
-        files: vec![WeightFile { file: file.to_owned(), sha256: sha256.to_owned(), size_bytes: None }],
+        files: vec![WeightFile {
+            file: file.to_owned(),
+            sha256: sha256.to_owned(),
+            size_bytes: None,
+            addresses: Vec::new(),
+        }],
         aliases: vec![format!("{name}-alias.pth")],
         licence: "MIT".to_owned(),
         source: "a test".to_owned(),
         trained_on: "nothing".to_owned(),
         preprocessing: "none".to_owned(),
+        normalisation: None,
         notes: String::new(),
     }
 }
@@ -33,7 +53,7 @@ fn library(folder: &Path) -> WeightLibrary {
         manifest("full", "toy", "full.safetensors", &full),
         manifest("prefix", "other", "prefix.pth", &prefix[..8]),
     ];
-    WeightLibrary { root: folder.join("weights"), manifests }
+    WeightLibrary { root: folder.join("weights"), manifests, own: Vec::new() }
 }
 
 fn files(folder: &Path) -> Vec<String> {
@@ -64,7 +84,7 @@ fn files_are_recognised_by_checksum_whatever_their_name() {
     for (name, value) in [("full", 1.0), ("toy", 1.0), ("prefix", 2.0), ("other", 2.0)] {
         let weights = library.find(name).expect(name);
         assert_eq!(weights.get("w").map(|tensor| tensor.values[0]), Some(value), "{name}");
-        assert_eq!(weights.metadata().get("licence").map(String::as_str), Some("unknown"), "the file's own word stays");
+        assert_eq!(weights.metadata().get("licence").map(String::as_str), Some("MIT"));
     }
     let path = folder.path().join("from/whatever.safetensors");
     assert!(library.find(path.to_str().expect("UTF-8")).is_ok());
@@ -146,9 +166,131 @@ fn the_programs_own_list_names_presence_and_network() {
     assert_eq!(find("efficientnet-lite0").presence, Presence::Embedded);
     assert!(find("efficientnet-b4").network_in_build);
     assert_eq!(find("efficientnet-b4").presence, Presence::Absent);
-    assert!(!find("densenet100-cifar10").network_in_build);
+    assert!(list.iter().all(|entry| entry.network_in_build && !entry.own));
     let embedded = library.find("efficientnet-lite0").expect("the embedded trunk");
     assert_eq!(embedded.source(), "embedded efficientnet-lite0");
-    assert!(matches!(library.find("efficientnet-b4"), Err(WeightError::NotAtHand { .. })));
+    let error = library.find("efficientnet-b4").expect_err("not here").to_string();
+    assert!(
+        error.contains("run `oodlab weights fetch efficientnet-b4`, or get efficientnet-b4-6ed6700e.pth"),
+        "{error}"
+    );
+    let error = library.find("densenet100-cifar10").expect_err("not here").to_string();
+    assert!(error.contains("are not at hand: get densenet100_cifar10.safetensors"), "{error}");
     assert_eq!(sha256_hex(b""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+}
+
+#[test]
+fn own_weights_get_a_name_and_are_known_from_then_on() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let root = folder.path().join("weights");
+    let from = folder.path().join("My Network.safetensors");
+    let made = make_real(&from, 0.25);
+    let mut library = WeightLibrary::open(&root).expect("sound manifests");
+    let own = OwnWeights { name: Some("hall-1"), network: "resnet20", normalisation: Some(Normalisation::HALF) };
+    let error = library.import(&from).expect_err("no manifest knows it").to_string();
+    assert!(error.contains("--network"), "{error}");
+    for (name, reason) in [
+        ("", "expected"),
+        ("../x", "expected"),
+        (".hidden", "expected"),
+        ("Upper", "expected"),
+        ("a.pth", "taken for a path"),
+        ("resnet20", "taken"),
+        ("densenet100", "taken"),
+        ("embedded", "taken"),
+    ] {
+        let error = library.import_own(&from, OwnWeights { name: Some(name), ..own }).expect_err(reason).to_string();
+        assert!(error.contains(reason), "{name}: {error}");
+    }
+    let error =
+        library.import_own(&from, OwnWeights { name: None, ..own }).expect_err("blank and capitals").to_string();
+    assert!(error.contains("--name"), "{error}");
+    let error = library.import_own(&from, OwnWeights { network: "resnet56", ..own }).expect_err("another network");
+    assert!(matches!(&error, WeightError::OtherNetwork { .. }), "{error}");
+    assert_eq!(files(&root), Vec::<String>::new());
+    let imported = library.import_own(&from, own).expect("an import");
+    assert!(imported.copied && imported.name == "hall-1" && Some(imported.sha256.as_str()) == made.sha256());
+    assert!(!library.import_own(&from, own).expect("again").copied);
+    assert_eq!(files(&root), ["hall-1.safetensors", "hall-1.weights.yaml"]);
+    // A new start knows them.
+    let mut library = WeightLibrary::open(&root).expect("sound manifests");
+    let entry = library.list().into_iter().find(|entry| entry.own).expect("own weights");
+    assert_eq!((entry.manifest.name.as_str(), entry.manifest.normalisation), ("hall-1", Some(Normalisation::HALF)));
+    assert_eq!(library.find("hall-1").expect("them").tensors(), made.tensors());
+    assert_eq!(library.manifest("hall-1").map(|manifest| manifest.network.as_str()), Some("resnet20"));
+    // Other weights may take the name; a damaged file is noticed.
+    make_real(&from, 0.5);
+    assert!(library.import_own(&from, own).expect("a replacement").copied);
+    let stem = |library: &WeightLibrary| library.find("hall-1").map(|w| w.get("bn1.bias").expect("the stem").values[0]);
+    assert_eq!(stem(&library).expect("the new ones"), 0.5);
+    make_real(&root.join("hall-1.safetensors"), 0.75);
+    assert!(matches!(stem(&library), Err(WeightError::WrongChecksum { .. })));
+    // A description that is wrong is said to be.
+    fs_err::write(root.join("hall-1.weights.yaml"), "name: other").expect("writable");
+    assert!(WeightLibrary::open(&root).expect_err("wrong").to_string().contains("hall-1"));
+}
+
+#[test]
+fn weights_that_do_not_fit_their_network_are_not_imported() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut library = library(folder.path());
+    library.manifests[0].network = "resnet20".to_owned();
+    let error = library.import(&folder.path().join("from/whatever.safetensors")).expect_err("one tensor").to_string();
+    assert!(error.contains("conv1.weight"), "{error}");
+    assert_eq!(files(library.root()), Vec::<String>::new());
+}
+
+/// Serves the files of a folder below an address, until the test's process ends.
+fn serve(folder: &Path) -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = format!("http://{}/below/", listener.local_addr().expect("its address"));
+    let folder = folder.to_owned();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut request = [0; 2048];
+            let read = stream.read(&mut request).unwrap_or(0);
+            let text = String::from_utf8_lossy(&request[..read]).into_owned();
+            let path = text.split(' ').nth(1).and_then(|path| path.strip_prefix("/below/")).unwrap_or("none");
+            let answer = match std::fs::read(folder.join(path)) {
+                Ok(bytes) => {
+                    [format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", bytes.len()).as_bytes(), &bytes].concat()
+                }
+                Err(_) => b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_vec(),
+            };
+            drop(stream.write_all(&answer));
+        }
+    });
+    address
+}
+
+#[test]
+fn known_weights_are_fetched_checked_and_found() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut library = library(folder.path());
+    let from = folder.path().join("from");
+    let mirror = serve(&from);
+    let fetcher = Fetcher::with_settings(Settings { proxy: Proxy::Direct, attempts: 1, ..Settings::default() });
+    let fetcher = fetcher.expect("a fetcher");
+    let fetch = |library: &WeightLibrary, name: &str, mirror: Option<&str>| {
+        library.fetch(name, mirror, &fetcher, &Silent, &Cancel::new())
+    };
+    let error = fetch(&library, "full", None).expect_err("no address").to_string();
+    assert!(error.contains("no address is published for the weights `full`: get full.safetensors"), "{error}");
+    assert!(matches!(fetch(&library, "ful", None), Err(WeightError::Unknown { .. })));
+    let error = fetch(&library, "full", Some(&mirror)).expect_err("not there").to_string();
+    assert!(error.contains("404"), "{error}");
+    fs_err::rename(from.join("whatever.safetensors"), from.join("full.safetensors")).expect("renames");
+    let fetched = fetch(&library, "full", Some(&mirror)).expect("there now");
+    assert!(fetched.copied && fetched.from.to_string_lossy().starts_with(&mirror));
+    assert_eq!(library.find("full").expect("them").sha256(), Some(fetched.sha256.as_str()));
+    assert!(!fetch(&library, "full", None).expect("here already").copied);
+    // Wrong bytes, and right bytes of another network.
+    fs_err::copy(from.join("full.safetensors"), from.join("prefix.pth")).expect("copies");
+    let error = fetch(&library, "prefix", Some(&mirror)).expect_err("wrong bytes").to_string();
+    assert!(error.contains("wrong checksum"), "{error}");
+    library.manifests[1].network = "resnet20".to_owned();
+    library.manifests[1].files[0].sha256 = fetched.sha256;
+    let error = fetch(&library, "prefix", Some(&mirror)).expect_err("not of this network").to_string();
+    assert!(error.contains("conv1.weight"), "{error}");
+    assert_eq!(files(library.root()), ["full.safetensors"]);
 }

@@ -1,23 +1,58 @@
 //! The weights that this build knows: one YAML file each, compiled in.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::WeightError;
+use crate::network::Normalisation;
 
-/// The manifests, `crates/encoders/weights/<name>.yaml`, in byte order of their names.
-const MANIFESTS: [(&str, &str); 8] = [
-    ("densenet100-cifar10", include_str!("../../weights/densenet100-cifar10.yaml")),
-    ("densenet100-cifar100", include_str!("../../weights/densenet100-cifar100.yaml")),
-    ("efficientnet-b4", include_str!("../../weights/efficientnet-b4.yaml")),
-    ("efficientnet-lite0", include_str!("../../weights/efficientnet-lite0.yaml")),
-    ("efficientnet-lite2", include_str!("../../weights/efficientnet-lite2.yaml")),
-    ("resnet20", include_str!("../../weights/resnet20.yaml")),
-    ("resnet50", include_str!("../../weights/resnet50.yaml")),
-    ("resnet56", include_str!("../../weights/resnet56.yaml")),
+/// Names and texts of the manifests `crates/encoders/weights/<name>.yaml`.
+macro_rules! manifests {
+    ($($name:literal),* $(,)?) => {
+        [$(($name, include_str!(concat!("../../weights/", $name, ".yaml")))),*]
+    };
+}
+
+/// The manifests in byte order of their names.
+const MANIFESTS: [(&str, &str); 35] = manifests![
+    "densenet100-cifar10",
+    "densenet100-cifar100",
+    "efficientnet-b0",
+    "efficientnet-b0-symmetric",
+    "efficientnet-b1",
+    "efficientnet-b1-symmetric",
+    "efficientnet-b2",
+    "efficientnet-b2-symmetric",
+    "efficientnet-b3",
+    "efficientnet-b3-symmetric",
+    "efficientnet-b4",
+    "efficientnet-b4-symmetric",
+    "efficientnet-b5",
+    "efficientnet-b5-symmetric",
+    "efficientnet-b6",
+    "efficientnet-b6-symmetric",
+    "efficientnet-b7",
+    "efficientnet-b7-symmetric",
+    "efficientnet-lite0",
+    "efficientnet-lite0-timm",
+    "efficientnet-lite1",
+    "efficientnet-lite2",
+    "efficientnet-lite2-timm",
+    "efficientnet-lite3",
+    "efficientnet-lite4",
+    "resnet101",
+    "resnet101-v2",
+    "resnet18",
+    "resnet20",
+    "resnet34",
+    "resnet50",
+    "resnet50-v2",
+    "resnet56",
+    "vit-b16",
+    "vit-b16-torchvision",
 ];
 
 /// One file in which the weights are published.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WeightFile {
     /// Its usual name.
@@ -25,7 +60,11 @@ pub struct WeightFile {
     /// Its SHA-256 in lower-case hexadecimal: all 64 digits, or as many as are published (at least 8).
     pub sha256: String,
     /// Its size, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size_bytes: Option<u64>,
+    /// Where it is published, the preferred address first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<String>,
 }
 
 impl WeightFile {
@@ -43,7 +82,7 @@ impl WeightFile {
 }
 
 /// Weights that are known by checksum.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WeightManifest {
     /// The name: `efficientnet-lite0`.
@@ -53,7 +92,7 @@ pub struct WeightManifest {
     /// The files that carry them, the preferred one first.
     pub files: Vec<WeightFile>,
     /// Other names under which the files are met.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub aliases: Vec<String>,
     /// Licence of the weights (SPDX).
     pub licence: String,
@@ -63,8 +102,11 @@ pub struct WeightManifest {
     pub trained_on: String,
     /// What the network expects of its input.
     pub preprocessing: String,
+    /// The same in numbers; the network's own where it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub normalisation: Option<Normalisation>,
     /// Anything else.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub notes: String,
 }
 
@@ -76,7 +118,8 @@ pub fn manifests() -> Result<Vec<WeightManifest>, WeightError> {
     MANIFESTS.iter().map(|(name, text)| parse(name, text)).collect()
 }
 
-fn parse(name: &str, text: &str) -> Result<WeightManifest, WeightError> {
+/// Reads one manifest and checks it.
+pub(super) fn parse(name: &str, text: &str) -> Result<WeightManifest, WeightError> {
     let wrong = |reason: String| WeightError::Manifest { manifest: name.to_owned(), reason };
     let manifest: WeightManifest = serde_yaml::from_str(text).map_err(|error| wrong(error.to_string()))?;
     if manifest.name != name {
@@ -93,8 +136,20 @@ fn parse(name: &str, text: &str) -> Result<WeightManifest, WeightError> {
         if file.file.is_empty() || file.file.starts_with('.') || file.file.contains(['/', '\\']) {
             return Err(wrong(format!("`{}` is no plain file name", file.file)));
         }
+        if let Some(address) = file.addresses.iter().find(|address| !is_address(address)) {
+            return Err(wrong(format!("`{address}` is no https address")));
+        }
+    }
+    if manifest.normalisation.is_some_and(|normalisation| !normalisation.is_sound()) {
+        return Err(wrong(
+            "its normalisation has a deviation that is not above zero, or a number that is none".to_owned(),
+        ));
     }
     Ok(manifest)
+}
+
+fn is_address(address: &str) -> bool {
+    address.strip_prefix("https://").is_some_and(|rest| rest.contains('/') && !rest.contains(char::is_whitespace))
 }
 
 #[cfg(test)]
@@ -117,6 +172,44 @@ mod tests {
             let (stem, _) = file.file.rsplit_once('.').expect("a suffix");
             assert_eq!(stem.rsplit_once('-').expect("a checksum").1, &file.sha256[..8]);
         }
+        // An address ends in the file's own name, so that mirrors can be made by copying.
+        for file in &files {
+            assert!(
+                file.addresses.iter().all(|address| address.ends_with(&format!("/{}", file.file))),
+                "{}",
+                file.file
+            );
+        }
+    }
+
+    #[test]
+    fn every_manifest_is_of_a_network_and_says_how_it_normalises() {
+        for manifest in manifests().expect("sound manifests") {
+            let name = &manifest.name;
+            assert!(crate::network::Network::named(&manifest.network).is_some(), "{name}: {}", manifest.network);
+            let normalisation = manifest.normalisation.expect("known for all");
+            // The words and the numbers are the same.
+            let words = if normalisation == Normalisation::LITE {
+                "(x - 127) / 128 on pixels of 0..255".to_owned()
+            } else {
+                let three = |numbers: [f64; 3]| {
+                    let mut texts = numbers.map(|n| n.to_string().trim_start_matches('0').to_owned()).to_vec();
+                    texts.dedup();
+                    texts.join(" ")
+                };
+                let (mean, deviation) = (three(normalisation.mean), three(normalisation.deviation));
+                format!("pixels of 0..1, mean {mean}, deviation {deviation}")
+            };
+            assert_eq!(manifest.preprocessing, words, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_manifest_is_written_as_it_is_read() {
+        for manifest in manifests().expect("sound manifests") {
+            let text = serde_yaml::to_string(&manifest).expect("a manifest");
+            assert_eq!(parse(&manifest.name, &text).expect("what was written"), manifest);
+        }
     }
 
     #[test]
@@ -128,6 +221,9 @@ mod tests {
             ("sha256: 19c8e357", "sha256: 19C8E357", "no SHA-256"),
             ("sha256: 19c8e357", "sha256: \"19c8\"", "no SHA-256"),
             ("file: resnet50", "file: ../resnet50", "no plain file name"),
+            ("- https:", "- ftp:", "no https address"),
+            ("deviation: [0.229", "deviation: [0", "normalisation"),
+            ("mean: [0.485, ", "mean: [", "normalisation"),
             ("licence:", "license:", "unknown field"),
         ] {
             let error = parse("resnet50", &sound.replacen(from, to, 1)).expect_err(reason).to_string();

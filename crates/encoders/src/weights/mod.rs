@@ -1,10 +1,15 @@
-//! Weight files: reading (safetensors, torch), the weights known to this build, importing and converting them.
+//! Weight files: reading (safetensors, torch), the weights known to this build and the user's own, importing, fetching
+//! and converting them; tensor names of other programs ([`names`]).
 
 mod convert;
 mod embedded;
 mod error;
+mod fetch;
+mod import;
 mod library;
 mod manifest;
+pub mod names;
+mod own;
 mod pickle;
 mod pickle_value;
 mod safetensors_file;
@@ -18,8 +23,10 @@ use sha2::{Digest, Sha256};
 
 pub use convert::{CONVERTER_REVISION, ConvertOptions, Converted, convert};
 pub use error::WeightError;
-pub use library::{ImportReport, Imported, Presence, WeightEntry, WeightLibrary};
+pub use import::{ImportReport, Imported};
+pub use library::{Presence, WeightEntry, WeightLibrary};
 pub use manifest::{WeightFile, WeightManifest, manifests};
+pub use own::OwnWeights;
 pub use tensors::{Tensor, Weights};
 
 /// The largest weight file that is read: far above any network here, far below the memory of a laptop.
@@ -48,12 +55,24 @@ impl Weights {
     /// # Errors
     /// When the bytes are not a weight file, or are damaged.
     pub fn decode(file: &str, bytes: &[u8]) -> Result<Weights, WeightError> {
-        let (tensors, metadata) = if torch_file::is_torch(bytes) {
-            (torch_file::decode(file, bytes)?, BTreeMap::new())
+        let (tensors, metadata, left_out) = if torch_file::is_torch(bytes) {
+            let (tensors, left_out) = torch_file::decode(file, bytes)?;
+            (tensors, BTreeMap::new(), left_out)
         } else {
-            safetensors_file::decode(file, bytes)?
+            let (tensors, metadata) = safetensors_file::decode(file, bytes)?;
+            (tensors, metadata, Vec::new())
         };
-        Ok(Weights::from_file(without_prefix(tensors), metadata, file.to_owned(), bytes))
+        let tensors = without_prefix(tensors);
+        Ok(Weights::from_file(tensors, metadata, file.to_owned(), bytes).leaving_out(left_out))
+    }
+}
+
+/// Runs the decoders on arbitrary bytes, and the renaming of whatever they read.
+pub fn fuzz(bytes: &[u8]) {
+    if let Ok(weights) = Weights::decode("file", bytes) {
+        for network in ["efficientnet-b0", "resnet50", "resnet18-32", "vit-b16"] {
+            let _ = weights.for_network(network);
+        }
     }
 }
 

@@ -22,6 +22,7 @@ pub struct Weights {
     source: String,
     key: Key,
     sha256: Option<String>,
+    left_out: Vec<String>,
 }
 
 impl Weights {
@@ -38,7 +39,14 @@ impl Weights {
             builder = builder.bytes("values", &bytes);
         }
         let key = builder.finish();
-        Weights { tensors, metadata: BTreeMap::new(), source: "memory".to_owned(), key, sha256: None }
+        Weights {
+            tensors,
+            metadata: BTreeMap::new(),
+            source: "memory".to_owned(),
+            key,
+            sha256: None,
+            left_out: Vec::new(),
+        }
     }
 
     /// Weights that were decoded from a file's bytes: the key is the hash of the bytes.
@@ -49,7 +57,23 @@ impl Weights {
         bytes: &[u8],
     ) -> Weights {
         let sha256 = Some(super::sha256_hex(bytes));
-        Weights { tensors, metadata, source, key: Key::of_bytes(bytes), sha256 }
+        Weights { tensors, metadata, source, key: Key::of_bytes(bytes), sha256, left_out: Vec::new() }
+    }
+
+    /// Says what else was in the file.
+    pub(crate) fn leaving_out(mut self, left_out: Vec<String>) -> Weights {
+        self.left_out = left_out;
+        self
+    }
+
+    /// The same weights under other names.
+    pub(crate) fn renamed(&self, renamed: super::names::Renamed) -> Weights {
+        let mut metadata = self.metadata.clone();
+        metadata.insert("names".to_owned(), renamed.scheme.name().to_owned());
+        let mut left_out = self.left_out.clone();
+        left_out.extend(renamed.left_out);
+        let (source, sha256) = (self.source.clone(), self.sha256.clone());
+        Weights { tensors: renamed.tensors, metadata, source, key: self.key, sha256, left_out }
     }
 
     /// Names the origin of weights that were made in memory.
@@ -99,6 +123,13 @@ impl Weights {
     #[must_use]
     pub fn sha256(&self) -> Option<&str> {
         self.sha256.as_deref()
+    }
+
+    /// What was in the file and is not among the tensors: a checkpoint's `epoch`, `optimizer` and so on, told for
+    /// people.
+    #[must_use]
+    pub fn left_out(&self) -> &[String] {
+        &self.left_out
     }
 
     /// What the file says about itself: the metadata of a safetensors file, empty for a torch file.

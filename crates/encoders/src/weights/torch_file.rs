@@ -22,7 +22,10 @@ const LEGACY_MAGIC: [u8; 15] = *b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\x
 const ZIP_MAGIC: [u8; 4] = *b"PK\x03\x04";
 
 /// Names under which checkpoints keep their state dictionary, in the order in which they are tried.
-const STATE_NAMES: [&str; 4] = ["state_dict", "model_state_dict", "model", "net"];
+const STATE_NAMES: [&str; 7] = ["state_dict", "model_state_dict", "model_state", "model", "net", "network", "params"];
+
+/// So many other things of a file are told one by one.
+const MOST_TOLD: usize = 20;
 
 /// How deep a state dictionary may lie.
 const MOST_LEVELS: usize = 4;
@@ -32,26 +35,71 @@ pub(super) fn is_torch(bytes: &[u8]) -> bool {
     bytes.starts_with(&LEGACY_MAGIC) || bytes.starts_with(&ZIP_MAGIC)
 }
 
-/// Reads all tensors of the file's state dictionary.
-pub(super) fn decode(file: &str, bytes: &[u8]) -> Result<BTreeMap<String, Tensor>, WeightError> {
+/// The tensors of a file, and what else is in it.
+type Contents = (BTreeMap<String, Tensor>, Vec<String>);
+
+/// Reads all tensors of the file's state dictionary, and tells what is beside it.
+pub(super) fn decode(file: &str, bytes: &[u8]) -> Result<Contents, WeightError> {
     let refuse = |reason: String| WeightError::malformed(file, reason);
     let (description, storages) = if bytes.starts_with(&LEGACY_MAGIC) {
         legacy(bytes).map_err(|error| explain(file, error))?
     } else {
         zipped(bytes).map_err(|error| explain(file, error))?
     };
-    let state = state_dict(&description).map_err(refuse)?;
+    let mut others = Others::default();
+    let state = state_dict(&description, &mut others).map_err(refuse)?;
     // Elements of all tensors together: a file of n bytes holds at most n. More can only be views of the same elements.
     let mut budget = bytes.len() as u64;
     let mut tensors = BTreeMap::new();
     for (key, value) in &description.dicts[state] {
-        let Value::Tensor(view) = value else { continue };
+        let Value::Tensor(view) = value else {
+            others.add(&description, key, value);
+            continue;
+        };
         let Value::Text(name) = key else { return Err(refuse("a tensor whose name is not text".to_owned())) };
         let tensor = gather(&description, &description.views[*view], &storages, bytes, &mut budget)
             .map_err(|reason| refuse(format!("tensor `{name}`: {reason}")))?;
-        tensors.insert(name.to_string(), tensor);
+        if tensors.insert(name.to_string(), tensor).is_some() {
+            return Err(refuse(format!("tensor `{}` comes twice", name.escape_debug())));
+        }
     }
-    Ok(tensors)
+    Ok((tensors, others.told()))
+}
+
+/// What a file holds beside the tensors that are read.
+#[derive(Default)]
+struct Others {
+    names: Vec<String>,
+    more: usize,
+}
+
+impl Others {
+    fn add(&mut self, description: &Pickle, key: &Value, value: &Value) {
+        if self.names.len() >= MOST_TOLD {
+            self.more += 1;
+            return;
+        }
+        let name = match key {
+            Value::Text(text) => text.chars().take(100).collect::<String>().escape_debug().to_string(),
+            Value::Integer(number) => number.to_string(),
+            _ => "an entry without a name".to_owned(),
+        };
+        let what = match value {
+            Value::Dict(place) => format!(" (a dictionary of {})", description.dicts[*place].len()),
+            Value::Sequence(place) => format!(" (a list of {})", description.sequences[*place].len()),
+            Value::Tensor(_) => " (a tensor)".to_owned(),
+            Value::Integer(number) => format!(" = {number}"),
+            _ => String::new(),
+        };
+        self.names.push(format!("{name}{what}"));
+    }
+
+    fn told(mut self) -> Vec<String> {
+        if self.more > 0 {
+            self.names.push(format!("{} more", self.more));
+        }
+        self.names
+    }
 }
 
 fn explain(file: &str, error: PickleError) -> WeightError {
@@ -167,7 +215,7 @@ fn zipped(bytes: &[u8]) -> Result<(Pickle, Storages), PickleError> {
 }
 
 /// The dictionary that holds the tensors: the result itself, or below it under one of the usual names, or its only one.
-fn state_dict(description: &Pickle) -> Result<usize, String> {
+fn state_dict(description: &Pickle, others: &mut Others) -> Result<usize, String> {
     let mut value = &description.result;
     for _ in 0..MOST_LEVELS {
         let Value::Dict(place) = value else { break };
@@ -176,18 +224,21 @@ fn state_dict(description: &Pickle) -> Result<usize, String> {
             return Ok(*place);
         }
         let named = |wanted: &str| {
-            dict.iter().find_map(|(key, value)| match (key, value) {
-                (Value::Text(key), Value::Dict(_)) if key.as_ref() == wanted => Some(value),
-                _ => None,
-            })
+            dict.iter().position(
+                |(key, value)| matches!((key, value), (Value::Text(key), Value::Dict(_)) if key.as_ref() == wanted),
+            )
         };
-        let dicts: Vec<&Value> =
-            dict.iter().map(|(_, value)| value).filter(|value| matches!(value, Value::Dict(_))).collect();
-        value = match (STATE_NAMES.iter().find_map(|name| named(name)), dicts.as_slice()) {
-            (Some(value), _) => value,
-            (None, [value]) => value,
+        let dicts: Vec<usize> =
+            (0..dict.len()).filter(|&place| matches!(dict[place].1, Value::Dict(_))).take(2).collect();
+        let chosen = match (STATE_NAMES.iter().find_map(|name| named(name)), dicts.as_slice()) {
+            (Some(place), _) => place,
+            (None, &[place]) => place,
             _ => break,
         };
+        for (_, (key, other)) in dict.iter().enumerate().filter(|(place, _)| *place != chosen) {
+            others.add(description, key, other);
+        }
+        value = &dict[chosen].1;
     }
     Err(format!("no tensors in it, directly or under one of {STATE_NAMES:?}"))
 }

@@ -8,8 +8,9 @@ use std::path::PathBuf;
 
 pub use parquet::{ScoreRecords, read_scores_parquet, write_scores_parquet};
 pub use read::{DetectorScores, ScoreColumns, read_score_file};
+pub(crate) use read::{guarded, parquet_frame};
 
-/// A score file that cannot be read or written.
+/// A table that cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum ScoreError {
     /// The file cannot be opened or read.
@@ -61,7 +62,7 @@ pub enum ScoreError {
         /// What was found.
         found: String,
     },
-    /// Scores that Parquet cannot be made of, which has no known cause.
-    #[error("cannot write scores as Parquet: {0}")]
+    /// Columns that Parquet cannot be made of, which has no known cause.
+    #[error("cannot write Parquet: {0}")]
     Write(#[from] polars::error::PolarsError),
 }

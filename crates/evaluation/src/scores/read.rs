@@ -115,7 +115,7 @@ fn csv_frame(path: &Path) -> Result<DataFrame, ScoreError> {
 }
 
 /// The columns of a Parquet file of `length` bytes that are among `names`, or all.
-pub(super) fn parquet_frame(
+pub(crate) fn parquet_frame(
     path: &Path,
     mut file: Cursor<&[u8]>,
     length: u64,
@@ -146,11 +146,11 @@ pub(super) fn parquet_frame(
 }
 
 /// Runs a parser of foreign bytes; should it panic, that is an error of the file.
-fn guarded(
+pub(crate) fn guarded<T>(
     path: &Path,
     format: &'static str,
-    parse: impl FnOnce() -> polars::error::PolarsResult<DataFrame>,
-) -> Result<DataFrame, ScoreError> {
+    parse: impl FnOnce() -> polars::error::PolarsResult<T>,
+) -> Result<T, ScoreError> {
     let error = |message: String| ScoreError::Format { path: path.to_owned(), format, message };
     match catch_unwind(AssertUnwindSafe(parse)) {
         Ok(Ok(frame)) => Ok(frame),

@@ -15,6 +15,7 @@
 //! * Source: Song et al. 2021 (DDIM), equation 12; the released DLSR program uses `ar` one index ahead of `ac`, the paper `ar = ac`.
 
 mod cpu;
+pub mod cuda;
 #[cfg(test)]
 mod tests;
 

@@ -4,7 +4,9 @@
 //! The input is already padded (its caller wrote it into a frame of zeros), so no pixel needs a test. While the output is
 //! written its sum over the pixels is taken along, which a squeeze-excitation needs next.
 
+pub mod backward;
 mod cpu;
+pub mod cuda;
 #[cfg(test)]
 mod tests;
 

@@ -4,6 +4,7 @@
 //! * Source: Ho et al. 2020, equation 4; DLSR (arXiv 2411.10701), section 3.
 
 mod cpu;
+pub mod cuda;
 #[cfg(test)]
 mod tests;
 

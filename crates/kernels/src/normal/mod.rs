@@ -5,6 +5,7 @@
 //! * The result does not depend on the number of threads nor on how the positions are cut into calls.
 
 mod cpu;
+pub mod cuda;
 #[cfg(test)]
 mod tests;
 

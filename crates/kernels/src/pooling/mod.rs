@@ -1,8 +1,10 @@
 //! Separable weighted pooling of an NHWC map to one vector.
 //!
 //! `out[c] = Σ_y rows[y] · (Σ_x columns[x] · in[y, x, c])`, f32. Global average pooling has rows = 1/height and
-//! columns = 1/width; an average after a linear resampling is again such a sum ([`resampled_average`]).
+//! columns = 1/width; an average after a linear resampling is again such a sum ([`resampled_average`]). Also each channel's
+//! [`maximum`] and [`deviation`].
 
+pub mod cuda;
 #[cfg(test)]
 mod tests;
 
@@ -81,6 +83,102 @@ unsafe fn body<V: Vector>(pool: Pool<'_>) {
                 total = V::splat(row).mul_add(sum, total);
             }
             total.store(pool.output.add(channel));
+        }
+    }
+}
+
+/// Checked arguments of a reduction over all pixels.
+#[derive(Clone, Copy)]
+struct Reduction {
+    input: *const f32,
+    pixels: usize,
+    channels: usize,
+    output: *mut f32,
+    deviation: bool,
+}
+
+/// The largest value of each channel.
+///
+/// # Shapes
+/// `input` `[pixels, channels]` with a padded number of channels; `output` `[channels]`, written.
+///
+/// # Errors
+/// When a slice is too short, there are no pixels, or `channels` is not a padded number.
+pub fn maximum(
+    set: InstructionSet,
+    input: &[f32],
+    pixels: usize,
+    channels: usize,
+    output: &mut [f32],
+) -> Result<(), SizeError> {
+    reduce(set, input, pixels, channels, output, false)
+}
+
+/// The population's standard deviation of each channel, in two passes: the mean, then the distances from it.
+///
+/// # Shapes
+/// As [`maximum`].
+///
+/// # Errors
+/// As [`maximum`].
+pub fn deviation(
+    set: InstructionSet,
+    input: &[f32],
+    pixels: usize,
+    channels: usize,
+    output: &mut [f32],
+) -> Result<(), SizeError> {
+    reduce(set, input, pixels, channels, output, true)
+}
+
+fn reduce(
+    set: InstructionSet,
+    input: &[f32],
+    pixels: usize,
+    channels: usize,
+    output: &mut [f32],
+    deviation: bool,
+) -> Result<(), SizeError> {
+    equal(KERNEL, "number of channels", channels, padded_channels(channels))?;
+    at_least(KERNEL, "number of pixels", pixels, 1)?;
+    at_least(KERNEL, "length of the input", input.len(), pixels.saturating_mul(channels))?;
+    at_least(KERNEL, "length of the output", output.len(), channels)?;
+    let reduction = Reduction { input: input.as_ptr(), pixels, channels, output: output.as_mut_ptr(), deviation };
+    dispatch!(set, reduce_body, reduction: Reduction);
+    if deviation {
+        output[..channels].iter_mut().for_each(|variance| *variance = variance.sqrt());
+    }
+    Ok(())
+}
+
+#[inline(always)]
+unsafe fn reduce_body<V: Vector>(reduction: Reduction) {
+    let Reduction { input, pixels, channels, output, deviation } = reduction;
+    let share = 1.0 / pixels as f32;
+    for channel in (0..channels).step_by(V::LANES) {
+        // SAFETY: `reduce` checked the lengths; the padded number of channels is a multiple of every lane count.
+        unsafe {
+            let at = |pixel: usize| V::load(input.add(pixel * channels + channel));
+            let result = if deviation {
+                let mut sum = at(0);
+                for pixel in 1..pixels {
+                    sum = sum.add(at(pixel));
+                }
+                let minus_mean = sum.mul(V::splat(-share));
+                let mut squares = V::splat(0.0);
+                for pixel in 0..pixels {
+                    let distance = at(pixel).add(minus_mean);
+                    squares = distance.mul_add(distance, squares);
+                }
+                squares.mul(V::splat(share))
+            } else {
+                let mut most = at(0);
+                for pixel in 1..pixels {
+                    most = at(pixel).max_with(most);
+                }
+                most
+            };
+            result.store(output.add(channel));
         }
     }
 }

@@ -1,4 +1,4 @@
-use super::{average, pool, resampled_average};
+use super::{average, deviation, maximum, pool, resampled_average};
 use crate::simd::testing::{ALL_SETS, TOLERANCE, numbers};
 use crate::simd::{AlignedBuffer, InstructionSet};
 
@@ -45,4 +45,32 @@ fn every_average_has_weights_that_sum_to_one() {
             assert!((sum - 1.0).abs() < 1e-5, "{inputs} to {outputs}: {sum}");
         }
     }
+}
+
+#[test]
+fn maximum_and_deviation_agree_with_their_definitions() {
+    for (pixels, channels) in [(1, 16), (7, 32), (100, 48)] {
+        // Far from 0, where one pass would lose all digits of the variance.
+        let input: Vec<f32> = numbers("input", pixels * channels).iter().map(|x| x - 50.0).collect();
+        let column = |c: usize| -> Vec<f64> { input.iter().skip(c).step_by(channels).map(|&x| f64::from(x)).collect() };
+        let most = (0..channels).map(|c| column(c).into_iter().fold(f64::NEG_INFINITY, f64::max));
+        let spread = (0..channels).map(|c| {
+            let column = column(c);
+            let mean = column.iter().sum::<f64>() / pixels as f64;
+            (column.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / pixels as f64).sqrt()
+        });
+        for set in ALL_SETS {
+            let mut output = AlignedBuffer::zeroed(channels);
+            maximum(set, &input, pixels, channels, &mut output).expect("fits");
+            TOLERANCE.compare(output.iter().map(|&x| f64::from(x)), most.clone()).assert(set.name());
+            deviation(set, &input, pixels, channels, &mut output).expect("fits");
+            let tolerance = oodlab_base::Tolerance::absolute("1e-5", 1e-5);
+            tolerance.compare(output.iter().map(|&x| f64::from(x)), spread.clone()).assert(set.name());
+        }
+    }
+    let set = InstructionSet::detect();
+    assert!(maximum(set, &[0.0; 16], 0, 16, &mut [0.0; 16]).is_err());
+    assert!(maximum(set, &[0.0; 15], 1, 16, &mut [0.0; 16]).is_err());
+    assert!(deviation(set, &[0.0; 16], 1, 16, &mut [0.0; 15]).is_err());
+    assert!(deviation(set, &[0.0; 20], 1, 20, &mut [0.0; 20]).is_err());
 }

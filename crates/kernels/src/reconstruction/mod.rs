@@ -5,6 +5,7 @@
 //! * Source: DLSR (arXiv 2411.10701), equations of MSE and MFsim (section 3.3); MFsim is minus the mean of the cosines.
 
 mod cpu;
+pub mod cuda;
 #[cfg(test)]
 mod tests;
 

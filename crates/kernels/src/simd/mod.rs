@@ -4,6 +4,7 @@
 //! carries the `#[target_feature]`. Instruction sets with a fused multiply-add round once where the portable path rounds
 //! twice, so results may differ in the last bits between sets: whoever names results records [`InstructionSet::name`].
 
+mod amx;
 mod avx2;
 mod avx512;
 mod buffer;
@@ -13,6 +14,7 @@ pub(crate) mod testing;
 
 use std::sync::OnceLock;
 
+pub use amx::has_bf16;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use avx2::F32x8;
 #[cfg(target_arch = "x86_64")]
@@ -113,6 +115,16 @@ pub(crate) trait Vector: Copy {
     unsafe fn round(self) -> Self;
     /// 2^self for whole numbers in -126 ..= 127.
     unsafe fn power_of_two(self) -> Self;
+    /// e^self to about 1e-7 relative, self cut to -87.3 .. 88.
+    unsafe fn exp(self) -> Self {
+        // SAFETY: the caller's.
+        unsafe { exp(self) }
+    }
+    /// self / divisor for divisors in 1 ..= 2^126, to about 1e-7 relative.
+    unsafe fn divided(self, divisor: Self) -> Self {
+        // SAFETY: the caller's.
+        unsafe { self.div(divisor) }
+    }
 }
 
 /// Asks for the cache line at `address`, which need not be valid.
@@ -127,12 +139,12 @@ pub(crate) fn prefetch(address: *const f32) {
     let _ = address;
 }
 
-/// e^x to about 1e-7 relative, x cut to -87.3 .. 88 (Cephes `expf`: range reduction by ln 2, degree 5).
+/// [`Vector::exp`] where there is nothing better (Cephes `expf`: range reduction by ln 2, degree 5).
 ///
 /// # Safety
 /// As [`Vector`].
 #[inline(always)]
-pub(crate) unsafe fn exp<V: Vector>(x: V) -> V {
+unsafe fn exp<V: Vector>(x: V) -> V {
     // SAFETY: no memory is touched; the caller vouches for the instruction set.
     unsafe {
         let x = x.min_with(V::splat(88.0)).max_with(V::splat(-87.3));
@@ -157,8 +169,31 @@ pub(crate) unsafe fn exp<V: Vector>(x: V) -> V {
 pub(crate) unsafe fn sigmoid<V: Vector>(x: V) -> V {
     // SAFETY: as for `exp`.
     unsafe {
-        let e = exp(x.mul(V::splat(-1.0)));
-        V::splat(1.0).div(e.add(V::splat(1.0)))
+        let e = x.mul(V::splat(-1.0)).exp();
+        V::splat(1.0).divided(e.add(V::splat(1.0)))
+    }
+}
+
+/// x / 2 · (1 + erf(x / √2)), with the error function's approximation 7.1.26 of Abramowitz and Stegun (1.5e-7 absolute).
+///
+/// # Safety
+/// As [`Vector`].
+#[inline(always)]
+unsafe fn gelu<V: Vector>(x: V) -> V {
+    // SAFETY: as for `exp`.
+    unsafe {
+        let positive = x.max_with(V::splat(0.0));
+        // Beyond 12 the complement is nothing; infinity times 0 would be NaN, and subnormal numbers are slow.
+        let size = x.max_with(x.mul(V::splat(-1.0))).min_with(V::splat(12.0));
+        let z = size.mul(V::splat(std::f32::consts::FRAC_1_SQRT_2));
+        let t = V::splat(1.0).divided(V::splat(0.327_591_1).mul_add(z, V::splat(1.0)));
+        let p = V::splat(1.061_405_4).mul_add(t, V::splat(-1.453_152));
+        let p = p.mul_add(t, V::splat(1.421_413_7));
+        let p = p.mul_add(t, V::splat(-0.284_496_74));
+        let p = p.mul_add(t, V::splat(0.254_829_6)).mul(t);
+        let half_complement = p.mul(z.mul(z).mul(V::splat(-1.0)).exp()).mul(V::splat(0.5));
+        // gelu(x) = x - x · c for x > 0 and x · c below, c half the complement of erf at |x| / √2.
+        size.mul(V::splat(-1.0)).mul_add(half_complement, positive)
     }
 }
 
@@ -175,6 +210,8 @@ pub enum Activation {
     Silu,
     /// 1 / (1 + e^-x)
     Sigmoid,
+    /// x / 2 · (1 + erf(x / √2)), the exact form.
+    Gelu,
 }
 
 impl Activation {
@@ -189,10 +226,11 @@ impl Activation {
                 Activation::Relu => x.max_with(V::splat(0.0)),
                 Activation::Relu6 => x.max_with(V::splat(0.0)).min_with(V::splat(6.0)),
                 Activation::Silu => {
-                    let e = exp(x.mul(V::splat(-1.0)));
-                    x.div(e.add(V::splat(1.0)))
+                    let e = x.mul(V::splat(-1.0)).exp();
+                    x.divided(e.add(V::splat(1.0)))
                 }
                 Activation::Sigmoid => sigmoid(x),
+                Activation::Gelu => gelu(x),
             }
         }
     }
@@ -206,6 +244,7 @@ impl Activation {
             Activation::Relu6 => x.clamp(0.0, 6.0),
             Activation::Silu => x / (1.0 + (-x).exp()),
             Activation::Sigmoid => 1.0 / (1.0 + (-x).exp()),
+            Activation::Gelu => x * 0.5 * libm::erfc(-x * std::f64::consts::FRAC_1_SQRT_2),
         }
     }
 }
@@ -308,17 +347,35 @@ mod tests {
     }
 
     #[test]
+    fn the_gaussian_unit_agrees_with_f64() {
+        let tolerance = Tolerance::mixed("2e-6", 2e-6, 2e-6);
+        for set in [InstructionSet::Portable, InstructionSet::Avx2, InstructionSet::Avx512] {
+            let inputs: Vec<f32> = (0..8192).map(|i| (i as f32 - 4096.0) / 250.0).collect();
+            let mut got = AlignedBuffer::zeroed(inputs.len());
+            got.copy_from_slice(&inputs);
+            let run = Run { values: &mut got, activation: Activation::Gelu };
+            dispatch!(set, body, run: Run<'_>);
+            let want = inputs.iter().map(|&x| Activation::Gelu.of(f64::from(x)));
+            tolerance.compare(got.iter().map(|&x| f64::from(x)), want).assert(set.name());
+        }
+        // By hand: the normal distribution's share below 1.
+        assert!((Activation::Gelu.of(1.0) - 0.841_344_746).abs() < 1e-9);
+    }
+
+    #[test]
     fn nan_stays_nan_and_infinity_saturates() {
         for set in [InstructionSet::Portable, InstructionSet::Avx2, InstructionSet::Avx512] {
-            for activation in [Activation::Relu, Activation::Relu6, Activation::Silu, Activation::Sigmoid] {
+            for activation in
+                [Activation::Relu, Activation::Relu6, Activation::Silu, Activation::Sigmoid, Activation::Gelu]
+            {
                 let mut got = AlignedBuffer::zeroed(16);
                 got.copy_from_slice(&[[f32::NAN; 8], [f32::INFINITY; 8]].concat());
                 let run = Run { values: &mut got, activation };
                 dispatch!(set, body, run: Run<'_>);
                 assert!(got[..8].iter().all(|x| x.is_nan()), "{activation:?} with {}", set.name());
-                let want = if activation == Activation::Silu { f32::INFINITY } else { activation.of(1e30) as f32 };
-                let relu = activation == Activation::Relu;
-                assert!(got[8..].iter().all(|&x| x == want || relu && x == f32::INFINITY));
+                let bounded = matches!(activation, Activation::Relu6 | Activation::Sigmoid);
+                let want = if bounded { activation.of(1e30) as f32 } else { f32::INFINITY };
+                assert!(got[8..].iter().all(|&x| x == want), "{activation:?} with {}", set.name());
             }
         }
     }

@@ -3,6 +3,7 @@
 //! gate = sigmoid(W2 · silu(W1 · mean + b1) + b2), f32. Two small products; the gate itself is applied by whoever reads
 //! the tensor next ([`crate::pointwise_conv::PointwiseConv::run_scaled`], or in place by [`scale_channels`]).
 
+pub mod cuda;
 #[cfg(test)]
 mod tests;
 

@@ -4,6 +4,7 @@
 //! * Source: Philox4x32-10, the upper 24 bits of a word ([`oodlab_base::seed::uniform_from_word`]), equal to the bit on every device.
 
 mod cpu;
+pub mod cuda;
 #[cfg(test)]
 mod tests;
 

@@ -70,7 +70,7 @@ pub fn run(raw: &[f32], layers: &[Range<usize>], out: &mut [f32]) -> Result<(), 
 }
 
 /// Refuses layers that are not consecutive spans of at least two channels from 0 to `width`.
-fn check_layers(layers: &[Range<usize>], width: usize) -> Result<(), ZscoreError> {
+pub(super) fn check_layers(layers: &[Range<usize>], width: usize) -> Result<(), ZscoreError> {
     let mut expected = 0;
     for (layer, &Range { start, end }) in layers.iter().enumerate() {
         if start != expected || end < start || end > width {

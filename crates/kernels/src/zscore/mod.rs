@@ -6,7 +6,9 @@
 //!   and takes the deviation with n - 1.
 
 mod cpu;
+pub mod cuda;
 #[cfg(test)]
 mod tests;
 
+use cpu::check_layers;
 pub use cpu::{ADDED_TO_DEVIATION, ZscoreError, run};

@@ -1,6 +1,7 @@
 //! `oodlab bench`: speed, measured here and now.
 
 use anyhow::Result;
+use oodlab_encoders::Precision;
 use oodlab_encoders::bench::{BenchConfig, BenchReport};
 
 use super::{print, print_json};
@@ -9,13 +10,14 @@ use crate::cli::BenchCommand;
 /// Runs a benchmark and prints its figures.
 pub fn run(command: &BenchCommand, threads: Option<u16>, json: bool) -> Result<()> {
     match command {
-        BenchCommand::Encoder { network, batch, resolution, image_side, seconds } => {
+        BenchCommand::Encoder { network, batch, resolution, image_side, precision, seconds } => {
             let config = BenchConfig {
                 network: network.clone(),
                 batch: *batch,
                 threads: threads.map_or(0, usize::from),
                 resolution: *resolution,
                 image_side: *image_side,
+                precision: if precision == "bf16" { Precision::Bf16 } else { Precision::F32 },
                 seconds: *seconds,
             };
             let report = oodlab_encoders::bench::run(&config)?;

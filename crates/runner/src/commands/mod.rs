@@ -1,12 +1,16 @@
 //! One file a command.
 
+pub mod accuracy;
 pub mod bench;
+pub mod cache;
 pub mod check;
 pub mod config;
 pub mod data;
+pub mod features;
 pub mod metrics;
 pub mod plan;
 pub mod run;
+pub mod shard;
 pub mod verify;
 pub mod weights;
 

@@ -53,8 +53,8 @@ fn report(lab: &Lab, plan: Plan) -> Result<Report> {
                 continue;
             }
             let (parts_done, parts) = encode.state(lab)?;
-            let label = format!("{} ({} images)", encode.label(), encode.images().len());
-            add(Stage { stage: "encode", label, key: encode.key().short(), parts_done, parts, used_by: 1 });
+            let label = format!("{} ({} {})", encode.label(), encode.len(), encode.unit());
+            add(Stage { stage: encode.stage(), label, key: encode.key().short(), parts_done, parts, used_by: 1 });
         }
         for contender in &run.contenders {
             let fit = &contender.fit;

@@ -1,16 +1,17 @@
 //! `oodlab run`: every stage of every cell and seed, then tables and figures.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+use clap::Args;
 use oodlab_base::Key;
 use oodlab_detectors::FittedDetector;
-use oodlab_features::{Features, Scores};
+use oodlab_features::Scores;
 
 use crate::cli::Target;
+use crate::commands::shard::Shard;
 use crate::commands::{print, print_json};
 use crate::config::{Environment, Source};
 use crate::failure::{describe, is_cancelled};
@@ -18,11 +19,25 @@ use crate::lab::Lab;
 use crate::output::{self, Outcome, ScoredContender, ScoredRun};
 use crate::plan::{Contender, Plan, Run};
 use crate::stages::Note;
-use crate::stages::encode::Encode;
 use crate::stages::score::Score;
+use crate::stages::source::FeatureSource;
+
+/// What to run.
+#[derive(Debug, Clone, Args)]
+pub struct RunArguments {
+    #[command(flatten)]
+    pub target: Target,
+    /// Encode only share I of N equal shares of the images, and stop: as in 2/4
+    #[arg(long, value_name = "I/N")]
+    pub shard: Option<Shard>,
+}
 
 /// Runs an experiment file and prints its table.
-pub fn run(lab: &Lab, target: &Target, json: bool) -> Result<()> {
+pub fn run(lab: &Lab, arguments: &RunArguments, json: bool) -> Result<()> {
+    let target = &arguments.target;
+    if let Some(shard) = arguments.shard {
+        return super::shard::run(lab, target, shard, json);
+    }
     let source = Source::open(&target.file, &target.overrides, Environment::Read)?;
     let outcome = execute(lab, &source)?;
     if json {
@@ -44,7 +59,7 @@ pub fn execute(lab: &Lab, source: &Source) -> Result<Outcome> {
         tracing::warn!("{set} is not at hand and is left out: {how}");
     }
     let folder = output::prepare(lab, &plan)?;
-    let mut worker = Worker { lab, features: BTreeMap::new() };
+    let mut worker = Worker { lab, encoded: BTreeMap::new() };
     let mut scored = Vec::new();
     let mut failures = BTreeMap::new();
     for run in &plan.runs {
@@ -72,22 +87,18 @@ pub fn execute(lab: &Lab, source: &Source) -> Result<Outcome> {
 
 struct Worker<'a> {
     lab: &'a Lab,
-    /// Features by key with the note of their computation, so that detectors and cells that share them read them once.
-    features: BTreeMap<Key, (Arc<Features>, Note)>,
+    /// How the features that this process made sure of were computed, by key: cells that share them are checked once.
+    encoded: BTreeMap<Key, Note>,
 }
 
 impl Worker<'_> {
     fn run(&mut self, run: &Run) -> Result<ScoredRun> {
-        // What the runs before needed and this one does not makes room.
-        let needed: BTreeSet<Key> = run.encodes().map(Encode::key).collect();
-        self.features.retain(|key, _| needed.contains(key));
         // Everything is encoded first: an unreadable image is found before hours of training.
+        let mut notes = BTreeMap::new();
         for encode in run.encodes() {
-            self.encoded(encode)?;
+            notes.insert(encode.key(), self.encoded(encode)?);
         }
         let mut contenders = Vec::new();
-        let mut notes: BTreeMap<Key, Note> =
-            self.features.iter().map(|(key, (_, note))| (*key, note.clone())).collect();
         for contender in &run.contenders {
             let (scored, note) = self.contend(run, contender)?;
             notes.insert(contender.fit.key(), note);
@@ -96,21 +107,20 @@ impl Worker<'_> {
         ScoredRun::new(run, contenders, notes)
     }
 
-    fn encoded(&mut self, encode: &Encode) -> Result<Arc<Features>> {
-        if let Some((known, _)) = self.features.get(&encode.key()) {
+    fn encoded(&mut self, encode: &FeatureSource) -> Result<Note> {
+        if let Some(known) = self.encoded.get(&encode.key()) {
             return Ok(known.clone());
         }
-        let (features, note) = encode.run(self.lab)?;
-        let features = Arc::new(features);
-        self.features.insert(encode.key(), (features.clone(), note));
-        Ok(features)
+        let note = encode.ensure(self.lab)?;
+        self.encoded.insert(encode.key(), note.clone());
+        Ok(note)
     }
 
-    fn contend(&mut self, run: &Run, contender: &Contender) -> Result<(ScoredContender, Note)> {
+    fn contend(&self, run: &Run, contender: &Contender) -> Result<(ScoredContender, Note)> {
         let kind = contender.fit.detector().kind();
-        let train = self.encoded(&run.train)?;
-        let select = || Ok(train.select(&run.layers)?);
-        let (fitted, note) = contender.fit.run(self.lab, select).with_context(|| format!("fit {kind}"))?;
+        // Training needs all rows of the chosen layers at once; scoring reads its rows part by part.
+        let train = || run.train.rows(self.lab, 0..run.train.len(), &run.layers);
+        let (fitted, note) = contender.fit.run(self.lab, train).with_context(|| format!("fit {kind}"))?;
         let id = self.score(run, contender, fitted.as_ref(), &run.id_test)?;
         let mut outliers = Vec::new();
         for outlier in &run.outliers {
@@ -127,24 +137,23 @@ impl Worker<'_> {
     }
 
     fn score(
-        &mut self,
+        &self,
         run: &Run,
         contender: &Contender,
         fitted: &dyn FittedDetector,
-        encode: &Encode,
+        encode: &FeatureSource,
     ) -> Result<Scores> {
-        let features = self.encoded(encode)?;
         let stage = score_stage(run, contender, encode)?;
         let label = stage.label().to_owned();
-        let part = |rows: Range<usize>| Ok(features.slice(rows).select(&run.layers)?);
+        let part = |rows: Range<usize>| encode.rows(self.lab, rows, &run.layers);
         stage.run(self.lab, fitted, part).with_context(|| label)
     }
 }
 
 /// The scoring stage of one detector on one encoded set.
-pub fn score_stage(run: &Run, contender: &Contender, encode: &Encode) -> Result<Score> {
+pub fn score_stage(run: &Run, contender: &Contender, encode: &FeatureSource) -> Result<Score> {
     let detector = contender.fit.detector();
     let config = serde_json::json!({ "score": detector.score_config(), "layers": run.layers, "seed": run.seed });
     let label = format!("score {} with {}", encode.name(), detector.kind());
-    Score::new(contender.fit.key(), encode.key(), &config, encode.images().len(), label)
+    Score::new(contender.fit.key(), encode.key(), &config, encode.len(), label)
 }

@@ -1,4 +1,4 @@
-//! `oodlab verify`: this build against golden numbers from independent programs.
+//! `oodlab verify`: this build against golden numbers from independent programs, and a GPU against the processor.
 
 use std::cell::RefCell;
 use std::path::Path;
@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use oodlab_base::golden::{GoldenFile, Outcome};
 use oodlab_encoders::weights::{WeightError, Weights};
+use oodlab_kernels::cuda::{self, Gpu};
 use serde::Serialize;
 
 use super::{print, print_json};
@@ -24,8 +25,9 @@ struct Line {
     detail: Option<String>,
 }
 
-/// Runs every golden file of the folder (or those built in), one line each.
-pub fn run(lab: &Lab, folder: Option<&Path>, strict: bool, json: bool) -> Result<()> {
+/// Runs every golden file of the folder (or those built in), one line each; with a GPU also its kernels against the
+/// processor's, and the encoders' files on it.
+pub fn run(lab: &Lab, folder: Option<&Path>, gpu: Option<&Gpu>, strict: bool, json: bool) -> Result<()> {
     let weights = lab.weights()?;
     // Weights that are not at hand skip a file; damaged ones fail it.
     let damaged: RefCell<Option<WeightError>> = RefCell::new(None);
@@ -38,8 +40,18 @@ pub fn run(lab: &Lab, folder: Option<&Path>, strict: bool, json: bool) -> Result
         }
     };
     let mut lines = Vec::new();
+    if let Some(gpu) = gpu {
+        let checked = cuda::checks::run(gpu).into_iter();
+        lines.extend(checked.map(|(name, outcome)| line(name, outcome.map_err(anyhow::Error::from))));
+    }
     for (name, bytes) in files(folder)? {
         lab.cancel.check()?;
+        if let (Some(gpu), Ok(bytes)) = (gpu, &bytes)
+            && let Some(outcome) = check_on_gpu(gpu, &name, bytes, &find)
+        {
+            let outcome = damaged.take().map_or(outcome, |error| Err(error.into()));
+            lines.push(line(format!("{name}.safetensors on the GPU"), outcome));
+        }
         let outcome = bytes.and_then(|bytes| check(&name, &bytes, &find));
         let outcome = damaged.take().map_or(outcome, |error| Err(error.into()));
         lines.push(line(format!("{name}.safetensors"), outcome));
@@ -76,6 +88,17 @@ fn check(name: &str, bytes: &[u8], find: &dyn Fn(&str) -> Option<Weights>) -> Re
         return Ok(outcome?);
     }
     Ok(Outcome::Skipped { needs: "a build that knows this kind of file".into() })
+}
+
+/// The encoders' files on a GPU; none for other kinds, and for files that cannot be read, which fail without a GPU too.
+fn check_on_gpu(
+    gpu: &Gpu,
+    name: &str,
+    bytes: &[u8],
+    find: &dyn Fn(&str) -> Option<Weights>,
+) -> Option<Result<Outcome>> {
+    let file = GoldenFile::parse(name, bytes).ok()?;
+    Some(oodlab_encoders::cuda::golden::check(gpu, &file, find)?.map_err(anyhow::Error::from))
 }
 
 /// File stem and bytes, or why they cannot be read: one unreadable file does not hide the others.

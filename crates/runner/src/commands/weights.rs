@@ -1,9 +1,13 @@
-//! `oodlab weights`: weight files known, at hand, imported and converted.
+//! `oodlab weights`: weight files known, at hand, fetched, imported and converted.
 
 use std::path::Path;
 
 use anyhow::Result;
-use oodlab_encoders::weights::{ConvertOptions, ImportReport, Presence, WeightEntry, Weights, convert, manifests};
+use oodlab_encoders::network::Normalisation;
+use oodlab_encoders::weights::{
+    ConvertOptions, ImportReport, Imported, OwnWeights, Presence, WeightEntry, WeightFile, Weights, convert, manifests,
+};
+use oodlab_fetch::Fetcher;
 use serde::Serialize;
 
 use super::{print, print_json};
@@ -15,11 +19,23 @@ use crate::lab::Lab;
 pub fn run(lab: &Lab, command: &WeightsCommand, json: bool) -> Result<()> {
     match command {
         WeightsCommand::List => list(lab, json),
+        WeightsCommand::Fetch { names, mirror } => fetch(lab, names, mirror.as_deref(), json),
+        WeightsCommand::Import { file: Some(file), network: Some(network), name, mean, deviation, .. } => {
+            let normalisation = match (mean, deviation) {
+                (Some(mean), Some(deviation)) => Some(Normalisation { mean: *mean, deviation: *deviation }),
+                _ => None,
+            };
+            if normalisation.is_some_and(|given| !given.is_sound()) {
+                return Err(settings("weights import: finite means and deviations above zero expected"));
+            }
+            import_own(lab, file, OwnWeights { name: name.as_deref(), network, normalisation }, json)
+        }
         WeightsCommand::Import { file: Some(file), .. } => import(lab, file, json),
         WeightsCommand::Import { file: None, from: Some(folder), .. } => import_all(lab, folder, json),
         WeightsCommand::Import { file: None, from: None, .. } => {
             Err(settings("weights import: give a file, or --all --from DIR"))
         }
+        WeightsCommand::Accuracy(arguments) => super::accuracy::run(lab, arguments, json),
         WeightsCommand::Convert { input, output, network, fold, half, trunk } => {
             let options = ConvertOptions { fold: *fold, half: *half, trunk_only: *trunk };
             converted(input, output, network.as_deref(), options, json)
@@ -37,8 +53,10 @@ struct Line {
     state: &'static str,
     path: Option<String>,
     runs_in_this_build: bool,
-    files: Vec<String>,
+    files: Vec<WeightFile>,
     licence: String,
+    normalisation: Option<Normalisation>,
+    own: bool,
 }
 
 fn list(lab: &Lab, json: bool) -> Result<()> {
@@ -51,7 +69,11 @@ fn list(lab: &Lab, json: bool) -> Result<()> {
     let text: String = lines
         .iter()
         .map(|l| {
-            let place = l.path.clone().unwrap_or_else(|| format!("file {}", l.files.join(" or ")));
+            let place = l.path.clone().unwrap_or_else(|| {
+                let files: Vec<&str> = l.files.iter().map(|file| file.file.as_str()).collect();
+                let fetched = l.files.iter().any(|file| !file.addresses.is_empty());
+                format!("{} {}", if fetched { "fetch" } else { "file" }, files.join(" or "))
+            });
             let build = if l.runs_in_this_build { "" } else { "; this build cannot run the network" };
             format!("{:name$}  {:network$}  {:<8}  {}  {place}{build}\n", l.name, l.network, l.state, l.licence)
         })
@@ -69,7 +91,9 @@ fn line(entry: WeightEntry) -> Line {
         state,
         path,
         runs_in_this_build: entry.network_in_build,
-        files: entry.manifest.files.iter().map(|file| file.file.clone()).collect(),
+        files: entry.manifest.files,
+        normalisation: entry.manifest.normalisation,
+        own: entry.own,
         name: entry.manifest.name,
         network: entry.manifest.network,
         licence: entry.manifest.licence,
@@ -79,6 +103,26 @@ fn line(entry: WeightEntry) -> Line {
 fn import(lab: &Lab, file: &Path, json: bool) -> Result<()> {
     let imported = lab.weights()?.import(file)?;
     report(&ImportReport { imported: vec![imported], ..ImportReport::default() }, json)
+}
+
+fn import_own(lab: &Lab, file: &Path, own: OwnWeights<'_>, json: bool) -> Result<()> {
+    let imported = lab.weights()?.import_own(file, own)?;
+    report(&ImportReport { imported: vec![imported], ..ImportReport::default() }, json)
+}
+
+fn fetch(lab: &Lab, names: &[String], mirror: Option<&str>, json: bool) -> Result<()> {
+    let library = lab.weights()?;
+    // A wrong name is told before anything is downloaded.
+    if let Some(name) = names.iter().find(|name| library.manifest(name).is_none()) {
+        let known: Vec<String> = library.list().into_iter().map(|entry| entry.manifest.name).collect();
+        return Err(settings(format!("no weights named `{name}`; known: {}", known.join(", "))));
+    }
+    let fetcher = Fetcher::new()?;
+    let mut found = ImportReport::default();
+    for name in names {
+        found.imported.push(library.fetch(name, mirror, &fetcher, &lab.bars, &lab.cancel)?);
+    }
+    report(&found, json)
 }
 
 fn import_all(lab: &Lab, folder: &Path, json: bool) -> Result<()> {
@@ -91,11 +135,7 @@ fn import_all(lab: &Lab, folder: &Path, json: bool) -> Result<()> {
 
 fn report(found: &ImportReport, json: bool) -> Result<()> {
     if json {
-        let imported: Vec<_> = found
-            .imported
-            .iter()
-            .map(|i| serde_json::json!({ "name": i.name, "from": i.from, "to": i.to, "copied": i.copied }))
-            .collect();
+        let imported: Vec<_> = found.imported.iter().map(described).collect();
         let failed: Vec<String> = found.failed.iter().map(ToString::to_string).collect();
         return print_json(&serde_json::json!({ "imported": imported, "unknown": found.unknown, "failed": failed }));
     }
@@ -103,6 +143,9 @@ fn report(found: &ImportReport, json: bool) -> Result<()> {
     for one in &found.imported {
         let how = if one.copied { "imported" } else { "had already" };
         text.push_str(&format!("{how}  {}  {}\n", one.name, one.to.display()));
+        for note in &one.notes {
+            text.push_str(&format!("          {note}\n"));
+        }
     }
     for path in found.unknown.iter().take(UNKNOWN_SHOWN) {
         text.push_str(&format!("unknown   {}\n", path.display()));
@@ -114,6 +157,11 @@ fn report(found: &ImportReport, json: bool) -> Result<()> {
         text.push_str(&format!("failed    {error}\n"));
     }
     print(&text)
+}
+
+fn described(one: &Imported) -> serde_json::Value {
+    serde_json::json!({ "name": one.name, "network": one.network, "from": one.from, "to": one.to,
+        "sha256": one.sha256, "copied": one.copied, "notes": one.notes })
 }
 
 fn converted(input: &Path, output: &Path, network: Option<&str>, options: ConvertOptions, json: bool) -> Result<()> {

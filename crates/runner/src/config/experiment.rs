@@ -7,12 +7,13 @@ use figment::error::Kind;
 use figment::value::Value;
 use oodlab_base::text;
 use oodlab_detectors::CONTROLS;
-use oodlab_encoders::EncoderConfig;
 use serde::{Deserialize, Serialize};
 
+use super::encoder::{EncoderSection, IMPORTED};
 use super::layers::{Layer, merge};
 use super::place::line_of;
 use crate::failure::{Misplaced, at, settings};
+use crate::layer_choice::LayerChoice;
 
 /// A grid may have so many cells.
 const MOST_CELLS: usize = 100_000;
@@ -41,9 +42,9 @@ impl Protocol {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FeatureSection {
-    /// Layer numbers, counted from 1; all layers when absent.
+    /// Layers by number, counted from 1, or by name (`stage2`, `penultimate`); all taps when absent.
     #[serde(default)]
-    pub layers: Option<Vec<usize>>,
+    pub layers: Option<Vec<LayerChoice>>,
     /// One weight a chosen layer; all 1 when absent.
     #[serde(default)]
     pub layer_weights: Option<Vec<f64>>,
@@ -82,8 +83,8 @@ pub struct Experiment {
     /// Protocols to run; both when absent.
     #[serde(default = "both_protocols")]
     pub protocols: Vec<Protocol>,
-    /// The frozen network.
-    pub encoder: EncoderConfig,
+    /// The frozen network, or features that were imported.
+    pub encoder: EncoderSection,
     /// The layers that detectors see.
     #[serde(default)]
     pub features: FeatureSection,
@@ -215,7 +216,9 @@ fn explain(error: &figment::Error, layers: &[Layer]) -> anyhow::Error {
             if path.last() != Some(&field.as_str()) {
                 path.push(field);
             }
-            unknown_key(field, known.iter().copied())
+            // The section of a network knows nothing of the other kind of section.
+            let other = (path.first() == Some(&"encoder")).then_some(IMPORTED);
+            unknown_key(field, known.iter().copied().chain(other))
         }
         Kind::MissingField(field) => format!("key {field:?} is missing"),
         Kind::UnknownVariant(found, known) => format!("unknown value {found:?}: expected one of {}", known.join(", ")),

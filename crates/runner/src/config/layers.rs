@@ -8,6 +8,7 @@ use anyhow::Result;
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 
+use super::encoder::IMPORTED;
 use super::yaml;
 use crate::failure::settings;
 
@@ -89,13 +90,18 @@ pub fn from_pairs<'a>(origin: &str, pairs: impl IntoIterator<Item = (&'a str, Va
     Ok(Layer { origin: origin.to_owned(), text: None, values })
 }
 
-/// Merges the layers. A section whose `kind` changes starts anew: settings of the old kind are dropped with it.
+/// Merges the layers. A section whose `kind` changes starts anew: settings of the old kind are dropped with it. The kinds of the
+/// section `encoder` are those that name a `network` and those that name what was `imported`.
 pub fn merge(layers: &[Layer]) -> Figment {
     let mut kept: Vec<Layer> = Vec::new();
     for layer in layers {
         for (section, value) in &layer.values {
-            let kind =
-                |value: &Value| value.as_dict().and_then(|d| d.get("kind")).and_then(|k| k.as_str().map(str::to_owned));
+            let kind = |value: &Value| {
+                let dict = value.as_dict()?;
+                let named =
+                    [IMPORTED, "network"].into_iter().find(|key| section == "encoder" && dict.contains_key(*key));
+                named.or_else(|| dict.get("kind")?.as_str()).map(str::to_owned)
+            };
             let Some(new) = kind(value) else { continue };
             let old = kept.iter().rev().find_map(|earlier| earlier.values.get(section).and_then(kind));
             if old.is_some_and(|old| old != new) {
@@ -180,6 +186,18 @@ mod tests {
         let same =
             merge(&[layer("file", "detector: {kind: dlsr, blocks: 4}"), layer("line", "detector: {kind: dlsr}")]);
         assert!(same.contains("detector.blocks"));
+    }
+
+    #[test]
+    fn imported_features_take_the_place_of_a_network_and_back() {
+        let network = || layer("file", "encoder: {network: efficientnet-b4, resolution: 380}");
+        let imported = || layer("line", "encoder: {imported: mine}");
+        let merged = merge(&[network(), imported()]);
+        assert!(merged.contains("encoder.imported") && !merged.contains("encoder.resolution"));
+        let back = merge(&[network(), imported(), layer("sweep", "encoder: {network: efficientnet-b0}")]);
+        assert!(!back.contains("encoder.imported") && !back.contains("encoder.resolution"));
+        let finer = merge(&[network(), layer("line", "encoder: {resolution: 260}")]);
+        assert!(finer.contains("encoder.network"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The experiment file: layers, checked types, and errors that name file, line and the nearest known key.
 
+pub mod encoder;
 pub mod experiment;
 pub mod layers;
 pub mod origin;
@@ -11,6 +12,7 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::Result;
 
+pub use encoder::EncoderSection;
 pub use experiment::{Experiment, Protocol};
 pub use layers::Environment;
 use layers::Layer;

@@ -9,7 +9,6 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use oodlab_base::Key;
 use oodlab_base::file::write_atomic;
-use oodlab_datasets::ImageSet;
 use oodlab_evaluation::scores::{ScoreRecords, write_scores_parquet};
 use oodlab_evaluation::{FprRule, Metrics, Row, Table, evaluate};
 use oodlab_features::Scores;
@@ -18,6 +17,7 @@ use serde::Serialize;
 use crate::lab::Lab;
 use crate::plan::{Plan, Run};
 use crate::stages::Note;
+use crate::stages::source::FeatureSource;
 pub use run_folder::{finish_run, start_run};
 
 /// The scores of one detector of a run.
@@ -69,7 +69,7 @@ impl ScoredRun {
             for name in &contender.id.names {
                 for (outlier, scores) in run.outliers.iter().zip(&contender.outliers) {
                     let metrics = metrics(&contender.id, scores, name)?;
-                    let set = outlier.encode.images();
+                    let set = &outlier.encode;
                     let row = Row {
                         cell: run.cell.name.clone(),
                         seed: run.seed,
@@ -77,10 +77,10 @@ impl ScoredRun {
                         score: name.clone(),
                         benchmark: run.benchmark.name.clone(),
                         protocol: outlier.protocol.name().to_owned(),
-                        id_set: run.id_test.images().name().to_owned(),
-                        ood_set: set.name().to_owned(),
+                        id_set: run.id_test.set().to_owned(),
+                        ood_set: set.set().to_owned(),
                         group: outlier.group.clone(),
-                        id_list: run.id_test.images().list_key().short(),
+                        id_list: run.id_test.list_key().short(),
                         ood_list: set.list_key().short(),
                         run: run.key.short(),
                         sweep: run.cell.values.clone(),
@@ -98,23 +98,24 @@ impl ScoredRun {
         let sets = run
             .outliers
             .iter()
-            .map(|outlier| (outlier.protocol.name().to_owned(), outlier.encode.images().name().to_owned()))
+            .map(|outlier| (outlier.protocol.name().to_owned(), outlier.encode.set().to_owned()))
             .collect();
-        let train = run.train.images();
-        let partial = run.encodes().filter_map(|encode| partial(encode.images())).collect();
+        let train = &run.train;
+        let partial = run.encodes().filter_map(partial).collect();
         Ok(ScoredRun {
             rows,
             contenders,
             name: run.name(),
             cell: run.cell.name.clone(),
             seed: run.seed,
-            id_set: run.id_test.images().name().to_owned(),
+            id_set: run.id_test.set().to_owned(),
             sets,
             trained_on: format!(
-                "{} {}, {} images (list {})",
-                train.name(),
+                "{} {}, {} {} (list {})",
+                train.set(),
                 train.split(),
                 train.len(),
+                train.unit(),
                 &train.list_key().hex()[..8]
             ),
             train_list: train.list_key().short(),
@@ -153,9 +154,10 @@ impl ScoredRun {
 }
 
 /// `textures all: 300 of 5640 images at hand`, for a set that is not complete.
-fn partial(images: &ImageSet) -> Option<String> {
-    let (found, expected) = (images.found(), images.expected()?);
-    (found < expected).then(|| format!("{} {}: {found} of {expected} images at hand", images.name(), images.split()))
+fn partial(source: &FeatureSource) -> Option<String> {
+    let (found, expected) = (source.found(), source.expected()?);
+    let (set, split, unit) = (source.set(), source.split(), source.unit());
+    (found < expected).then(|| format!("{set} {split}: {found} of {expected} {unit} at hand"))
 }
 
 fn metrics(id: &Scores, ood: &Scores, name: &str) -> Result<Metrics> {

@@ -7,12 +7,12 @@ use oodlab_base::file::write_atomic;
 use serde::Serialize;
 
 use super::ScoredRun;
-use crate::config::Source;
 use crate::config::experiment::Sweep;
+use crate::config::{EncoderSection, Source};
 use crate::lab::Lab;
 use crate::plan::Run;
 use crate::stages::Note;
-use crate::stages::encode::Encode;
+use crate::stages::source::FeatureSource;
 
 /// Everything that a number of this run came from.
 #[derive(Serialize)]
@@ -33,8 +33,10 @@ struct Provenance<'a> {
 
 #[derive(Serialize)]
 struct EncoderRecord<'a> {
-    config: &'a oodlab_encoders::EncoderConfig,
-    key: String,
+    config: &'a EncoderSection,
+    /// Absent for imported features: nothing is known of their network.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
     weights: String,
     layers: &'a [usize],
 }
@@ -49,7 +51,7 @@ struct SetRecord {
     expected: Option<usize>,
     list: String,
     features: String,
-    /// How the features were computed: version, commit, numerics, decoders, threads, seconds.
+    /// How the features were computed: version, commit, numerics, decoders, threads, seconds; or the file they came from.
     computed: Note,
 }
 
@@ -79,14 +81,14 @@ pub fn start_run(lab: &Lab, folder: &Path, source: &Source, run: &Run) -> Result
 
 /// Writes the provenance of a finished run.
 pub fn finish_run(folder: &Path, source: &Source, run: &Run, done: &ScoredRun) -> Result<()> {
-    let record = |role: String, encode: &Encode| SetRecord {
+    let record = |role: String, encode: &FeatureSource| SetRecord {
         role,
-        set: encode.images().name().to_owned(),
-        split: encode.images().split().to_owned(),
-        images: encode.images().len(),
-        found: encode.images().found(),
-        expected: encode.images().expected(),
-        list: encode.images().list_key().hex(),
+        set: encode.set().to_owned(),
+        split: encode.split().to_owned(),
+        images: encode.len(),
+        found: encode.found(),
+        expected: encode.expected(),
+        list: encode.list_key().hex(),
         features: encode.key().hex(),
         computed: done.notes.get(&encode.key()).cloned().unwrap_or_default(),
     };
@@ -109,8 +111,8 @@ pub fn finish_run(folder: &Path, source: &Source, run: &Run, done: &ScoredRun) -
         seed: run.seed,
         encoder: EncoderRecord {
             config: &run.experiment.encoder,
-            key: run.encoder.key().hex(),
-            weights: run.weights.clone(),
+            key: run.backbone.key().map(|key| key.hex()),
+            weights: run.backbone.weights(),
             layers: &run.layers,
         },
         sets,

@@ -1,17 +1,25 @@
 //! Images to raw pooled features, all layers at once: layers are chosen and weighted later without encoding again.
+//!
+//! Features lie in the store in parts of [`PART_IMAGES`] images. They are computed part by part and read part by part: no more
+//! than a few parts are ever in memory, whatever the set's size, except where a caller asks for many rows at once. Each part has a
+//! lease of its own, so that any number of processes (shards, or runs that need the same features) work on one set at once and no
+//! part is computed twice.
 
+use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::{Context, Result};
-use oodlab_base::Task;
-use oodlab_base::{Key, KeyBuilder};
+use oodlab_base::{Key, KeyBuilder, Progress, Task};
 use oodlab_datasets::decode::picture::DECODERS;
-use oodlab_datasets::{ImageSet, RgbImage, resize};
+use oodlab_datasets::{Fetched, ImageSet, resize};
 use oodlab_encoders::Encoder;
-use oodlab_features::{Features, file};
-use rayon::prelude::*;
+use oodlab_features::{Features, Logits, file};
+use oodlab_store::{Artifact, Holding, Lease, StoreError};
 
-use super::{Note, Work, each_part, ranges};
+use super::pipeline::{self, Batch, Steps};
+use super::{Note, note, ranges};
 use crate::lab::Lab;
 
 /// Raise when the stage's results change.
@@ -19,6 +27,9 @@ const REVISION: u32 = 1;
 
 /// Images a part: a few seconds of work, so that little is lost when a run is killed.
 const PART_IMAGES: usize = 256;
+
+/// How often what disappears while it is needed (damaged, or collected by somebody) is computed again.
+const ATTEMPTS: usize = 3;
 
 /// One set of images seen by one encoder.
 #[derive(Clone)]
@@ -28,6 +39,13 @@ pub struct Encode {
     /// Protocol `matched`: bring every image to this size first.
     squash: Option<(u32, u32)>,
     key: Key,
+}
+
+/// What an encoder says of one image.
+struct Row {
+    features: Vec<f32>,
+    /// Class scores; none where the weights have no head.
+    logits: Vec<f32>,
 }
 
 impl Encode {
@@ -65,53 +83,237 @@ impl Encode {
         format!("encode {}", self.name())
     }
 
+    /// Number of parts.
+    pub fn parts(&self) -> usize {
+        self.images.len().div_ceil(PART_IMAGES)
+    }
+
     /// (parts stored already, parts in all).
     pub fn state(&self, lab: &Lab) -> Result<(usize, usize)> {
-        let parts = ranges(self.images.len(), PART_IMAGES).len();
-        Ok((lab.store()?.artifact("encode", &self.key).parts()?.len().min(parts), parts))
+        let parts = self.parts();
+        Ok((self.artifact(lab)?.parts()?.len().min(parts), parts))
     }
 
-    /// Reads or computes the features of all images; also tells how they were computed.
-    pub fn run(&self, lab: &Lab) -> Result<(Features, Note)> {
-        let artifact = lab.store()?.artifact("encode", &self.key);
-        let ranges = ranges(self.images.len(), PART_IMAGES);
-        anyhow::ensure!(!ranges.is_empty(), "{}: the set has no images", self.images.name());
-        let mut whole: Option<Features> = None;
-        let label = self.label();
-        let sizes = ranges.iter().map(|rows| rows.len() as u64).collect();
-        let compute = |part: usize, task: &dyn Task| {
-            let bytes = self.encode(ranges[part].clone())?;
-            task.advance(ranges[part].len() as u64);
-            Ok(bytes)
-        };
-        let work = Work { label: &label, unit: Some("images"), sizes };
-        let note = each_part(lab, &artifact, &work, compute, |part, bytes| {
-            let features =
-                file::from_bytes(bytes).with_context(|| format!("{} part {part}", artifact.folder().display()))?;
-            match &mut whole {
-                None => whole = Some(features),
-                Some(whole) => whole.append(features)?,
+    /// Makes sure that the features of all images are stored, sound and finite; keeps none in memory. Tells how they were
+    /// computed.
+    pub fn ensure(&self, lab: &Lab) -> Result<Note> {
+        let artifact = self.artifact(lab)?;
+        let mut missing = Vec::new();
+        for part in 0..self.parts() {
+            lab.cancel.check()?;
+            if self.stored(&artifact, part)?.is_none() {
+                missing.push(part);
             }
-            Ok(())
-        })?;
-        let features = whole.context("no features")?;
-        features.check_finite().with_context(|| self.label())?;
-        Ok((features, note))
+        }
+        self.finish(lab, &artifact, missing)
     }
 
-    fn encode(&self, rows: std::ops::Range<usize>) -> Result<Vec<u8>> {
-        let images = rows.clone().into_par_iter().map(|at| self.read(at)).collect::<Result<Vec<RgbImage>>>()?;
-        let values = self.encoder.encode(&images).with_context(|| self.label())?;
-        let ids = rows.map(|at| self.images.id(at)).collect();
-        let features = Features::new(self.encoder.layers(), ids, values)?;
-        Ok(file::to_bytes(&features)?)
+    /// Computes those of these parts that are not stored; returns how many it computed itself.
+    ///
+    /// Parts that another process is computing are waited for. When the last part of all is there, the artifact is finished.
+    pub fn ensure_parts(&self, lab: &Lab, parts: &[usize]) -> Result<usize> {
+        let artifact = self.artifact(lab)?;
+        let mut missing = Vec::new();
+        for &part in parts {
+            if !artifact.has_part(part)? {
+                missing.push(part);
+            }
+        }
+        let started = Instant::now();
+        let computed = self.compute(lab, &artifact, missing)?;
+        if artifact.parts()?.len() >= self.parts() && artifact.finished()?.is_none() {
+            match artifact.finish(self.parts(), &note(&self.label(), started)) {
+                // A damaged part: whoever needs all of them computes it again.
+                Ok(()) | Err(StoreError::MissingParts { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(computed)
     }
 
-    fn read(&self, at: usize) -> Result<RgbImage> {
-        let image = self.images.read(at)?;
-        Ok(match self.squash {
-            Some((width, height)) => resize::bilinear(&image, width, height)?,
-            None => image,
+    /// The features of some images, of the layers with these numbers (counted from 1). Only the parts that hold them are read,
+    /// one at a time; a part that is gone or damaged is computed again.
+    pub fn rows(&self, lab: &Lab, rows: Range<usize>, layers: &[usize]) -> Result<Features> {
+        let artifact = self.artifact(lab)?;
+        let (mut ids, mut values, mut logits) = (Vec::with_capacity(rows.len()), Vec::new(), None::<Logits>);
+        let mut chosen = Vec::new();
+        for (part, range) in ranges(self.images.len(), PART_IMAGES).into_iter().enumerate() {
+            let wanted = rows.start.max(range.start)..rows.end.min(range.end);
+            if wanted.is_empty() {
+                continue;
+            }
+            lab.cancel.check()?;
+            let whole = self.part(lab, &artifact, part)?;
+            let cut = whole.slice(wanted.start - range.start..wanted.end - range.start).select(layers)?;
+            if ids.is_empty() {
+                chosen = cut.layers().to_vec();
+                // At once what all rows need: growing by doubling would take up to three times as much.
+                values.reserve_exact(rows.len() * cut.width());
+                logits = cut
+                    .logits()
+                    .map(|l| Logits { classes: l.classes, values: Vec::with_capacity(rows.len() * l.classes) });
+            }
+            ids.extend_from_slice(cut.ids());
+            values.extend_from_slice(cut.values());
+            if let (Some(all), Some(some)) = (&mut logits, cut.logits()) {
+                all.values.extend_from_slice(&some.values);
+            }
+        }
+        let features = Features::new(chosen, ids, values)?;
+        Ok(match logits {
+            Some(logits) => features.with_logits(logits)?,
+            None => features,
         })
+    }
+
+    fn artifact(&self, lab: &Lab) -> Result<Artifact> {
+        anyhow::ensure!(!self.images.is_empty(), "{}: the set has no images", self.images.name());
+        Ok(lab.store()?.artifact("encode", &self.key))
+    }
+
+    /// A stored part; none when it is missing or damaged.
+    fn stored(&self, artifact: &Artifact, part: usize) -> Result<Option<Features>> {
+        let Some(bytes) = artifact.read_part(part)? else { return Ok(None) };
+        let place = || format!("{} part {part}", artifact.folder().display());
+        let features = file::from_bytes(&bytes).with_context(place)?;
+        features.check_finite().with_context(|| self.label())?;
+        Ok(Some(features))
+    }
+
+    /// A part, computed when it is not stored any more.
+    fn part(&self, lab: &Lab, artifact: &Artifact, part: usize) -> Result<Features> {
+        for _ in 0..ATTEMPTS {
+            if let Some(features) = self.stored(artifact, part)? {
+                return Ok(features);
+            }
+            self.finish(lab, artifact, vec![part])?;
+        }
+        anyhow::bail!("{} part {part} was computed and disappeared, again and again", artifact.folder().display())
+    }
+
+    /// Computes the parts that are missing, and notes that the artifact is finished.
+    fn finish(&self, lab: &Lab, artifact: &Artifact, mut missing: Vec<usize>) -> Result<Note> {
+        let started = Instant::now();
+        for _ in 0..ATTEMPTS {
+            self.compute(lab, artifact, missing)?;
+            // Other processes may have had a share in it; who is last to finish writes the note.
+            if let Some(finished) = artifact.finished()? {
+                return Ok(finished.note);
+            }
+            let note = note(&self.label(), started);
+            missing = match artifact.finish(self.parts(), &note) {
+                Ok(()) => return Ok(note),
+                // Parts that somebody removed meanwhile.
+                Err(StoreError::MissingParts { missing, .. }) => missing,
+                Err(error) => return Err(error.into()),
+            };
+        }
+        anyhow::bail!("{}: parts disappear while they are computed", artifact.folder().display())
+    }
+
+    /// Computes parts, each under its own lease. Those that others hold are left to them, and computed only when they give up.
+    fn compute(&self, lab: &Lab, artifact: &Artifact, parts: Vec<usize>) -> Result<usize> {
+        if parts.is_empty() {
+            return Ok(0);
+        }
+        let (ranges, cancel) = (ranges(self.images.len(), PART_IMAGES), &lab.cancel);
+        let label = self.label();
+        let wanted: usize = parts.iter().map(|&part| ranges[part].len()).sum();
+        let total = self.images.len() as u64;
+        let task = lab.bars.task(&label, "images", total, total - wanted as u64);
+        let mut told = false;
+        let mut computed = 0;
+        let mut left = VecDeque::from(parts);
+        let mut held: Option<(usize, Lease)> = None;
+        loop {
+            let mut elsewhere: Vec<(usize, Holding)> = Vec::new();
+            let next = || {
+                if cancel.is_cancelled() {
+                    return Ok(None);
+                }
+                if let Some((part, lease)) = held.take() {
+                    return Ok(Some(Batch { rows: ranges[part].clone(), tag: (part, lease) }));
+                }
+                while let Some(part) = left.pop_front() {
+                    let rows = ranges[part].clone();
+                    if !artifact.has_part(part)? {
+                        match artifact.try_lease_part(part)? {
+                            Err(holding) => {
+                                elsewhere.push((part, holding));
+                                continue;
+                            }
+                            // Looked for again: whoever had the lease before may have stored the part.
+                            Ok(lease) if !artifact.has_part(part)? => {
+                                return Ok(Some(Batch { rows, tag: (part, lease) }));
+                            }
+                            Ok(_) => {}
+                        }
+                    }
+                    task.advance(rows.len() as u64);
+                }
+                Ok(None)
+            };
+            let steps = Steps { next, read: |at| self.read(at), compute: |image| self.encode(image, task.as_ref()) };
+            pipeline::run(steps, |batch: Batch<(usize, Lease)>, rows| {
+                let (part, lease) = batch.tag;
+                artifact.write_part(part, &self.bytes(batch.rows, rows)?)?;
+                drop(lease);
+                computed += 1;
+                Ok(())
+            })?;
+            lab.cancel.check()?;
+            let mut others = elsewhere.into_iter();
+            let Some((part, holder)) = others.next() else {
+                tracing::debug!(computed, "encoded parts of {}", self.name());
+                return Ok(computed);
+            };
+            if !told {
+                let Holding { host, pid } = holder;
+                lab.bars.line(&format!("{label}: waiting for process {pid} on {host}, which computes a part of it"));
+                told = true;
+            }
+            let lease = artifact.lease_part(part, &lab.cancel)?;
+            left = others.map(|(part, _)| part).collect();
+            if artifact.has_part(part)? {
+                task.advance(ranges[part].len() as u64);
+            } else {
+                held = Some((part, lease));
+            }
+        }
+    }
+
+    fn read(&self, at: usize) -> Result<Fetched> {
+        Ok(self.images.fetch(at)?)
+    }
+
+    fn encode(&self, fetched: Fetched, task: &dyn Task) -> Result<Row> {
+        let at = fetched.index();
+        let place = || format!("{}: {}", self.label(), self.images.id(at));
+        let mut image = self.images.decode(fetched)?;
+        if let Some((width, height)) = self.squash {
+            image = resize::bilinear(&image, width, height)?;
+        }
+        let (mut features, mut logits) = (vec![0.0; self.encoder.width()], vec![0.0; self.encoder.classes()]);
+        self.encoder.encode_image(&image, &mut features, &mut logits).with_context(place)?;
+        task.advance(1);
+        Ok(Row { features, logits })
+    }
+
+    /// A part as it is stored.
+    fn bytes(&self, rows: Range<usize>, encoded: Vec<Row>) -> Result<Vec<u8>> {
+        let ids = rows.map(|at| self.images.id(at)).collect();
+        let mut values = Vec::with_capacity(encoded.len() * self.encoder.width());
+        let mut logits = Vec::new();
+        for row in &encoded {
+            values.extend_from_slice(&row.features);
+            logits.extend_from_slice(&row.logits);
+        }
+        let mut features = Features::new(self.encoder.layers(), ids, values)?;
+        let classes = self.encoder.classes();
+        if classes > 0 {
+            features = features.with_logits(Logits { classes, values: logits })?;
+        }
+        features.check_finite().with_context(|| self.label())?;
+        Ok(file::to_bytes(&features)?)
     }
 }

@@ -1,10 +1,14 @@
 //! Stages: pure functions of their inputs and configuration, kept under their key in the store.
 //!
-//! images ─▶ [`encode`] ─▶ [`fit`] ─▶ [`score`] ─▶ metrics (cheap, computed when tables are written).
+//! images ─▶ [`encode`] ─▶ [`fit`] ─▶ [`score`] ─▶ metrics (cheap, computed when tables are written). Features that another
+//! program made are [`imported`] instead; a [`source`] is either.
 
 pub mod encode;
 pub mod fit;
+pub mod imported;
+mod pipeline;
 pub mod score;
+pub mod source;
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -78,7 +82,7 @@ pub fn each_part(
     {
         return Ok(finished.note);
     }
-    let note = note(started);
+    let note = note(work.label, started);
     artifact.finish(work.sizes.len(), &note)?;
     Ok(note)
 }
@@ -95,8 +99,10 @@ fn lease(lab: &Lab, artifact: &Artifact, label: &str) -> Result<Lease> {
     Ok(artifact.lease(&lab.cancel)?)
 }
 
-fn note(started: Instant) -> Note {
+/// The note of an artifact that this process computed.
+fn note(label: &str, started: Instant) -> Note {
     [
+        ("label", label.to_owned()),
         ("version", env!("CARGO_PKG_VERSION").to_owned()),
         ("commit", env!("OODLAB_COMMIT").to_owned()),
         ("numerics", numerics::describe()),

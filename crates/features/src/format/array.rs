@@ -1,0 +1,148 @@
+//! Named arrays, as every format gives them before anybody knows what they mean.
+
+use std::io::Read;
+
+use crate::FeatureError;
+
+/// Values are converted in pieces of this many bytes, so that a file is never held beside its values.
+const PIECE_BYTES: usize = 1 << 16;
+
+/// The numbers or texts of one array, row-major.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Values {
+    /// Floating-point numbers, narrowed to f32 where they were f64.
+    Floats(Vec<f32>),
+    /// Whole numbers of any width.
+    Integers(Vec<i64>),
+    /// Texts.
+    Texts(Vec<String>),
+}
+
+impl Values {
+    /// What it holds, for messages.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Values::Floats(_) => "floating-point numbers",
+            Values::Integers(_) => "whole numbers",
+            Values::Texts(_) => "texts",
+        }
+    }
+}
+
+/// One array of a file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Array {
+    /// Rows first.
+    pub shape: Vec<usize>,
+    /// As many as the shape says.
+    pub values: Values,
+}
+
+/// A file as named arrays that are read one by one: what is not asked for is not read.
+pub trait Arrays {
+    /// Every name, in the order in which layers are taken from the file.
+    fn names(&self) -> Vec<String>;
+
+    /// The array of that name, its shape and values in agreement.
+    ///
+    /// # Errors
+    /// When the array does not exist, is damaged, or has a type that is not supported.
+    fn read(&mut self, name: &str) -> Result<Array, FeatureError>;
+
+    /// Text of that name that the format keeps beside its arrays.
+    fn text(&self, _name: &str) -> Option<String> {
+        None
+    }
+}
+
+/// A number type of the binary formats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Number {
+    F16,
+    Bf16,
+    F32,
+    F64,
+    I8,
+    I16,
+    I32,
+    I64,
+    U8,
+    U16,
+    U32,
+    U64,
+}
+
+impl Number {
+    pub(super) fn size_bytes(self) -> usize {
+        match self {
+            Number::I8 | Number::U8 => 1,
+            Number::F16 | Number::Bf16 | Number::I16 | Number::U16 => 2,
+            Number::F32 | Number::I32 | Number::U32 => 4,
+            Number::F64 | Number::I64 | Number::U64 => 8,
+        }
+    }
+
+    /// Reads `count` numbers. The caller has bounded `count` by the size of the file.
+    pub(super) fn read(self, input: &mut impl Read, count: usize, big_endian: bool) -> Result<Values, FeatureError> {
+        // Shifting into a u64 serves both orders and every width.
+        macro_rules! numbers {
+            ($values:ident, $width:literal, |$bytes:ident| $value:expr) => {
+                numbers(input, count, big_endian, |$bytes: [u8; $width]| Ok($value)).map(Values::$values)
+            };
+        }
+        match self {
+            Number::F16 => numbers!(Floats, 2, |b| half::f16::from_le_bytes(b).to_f32()),
+            Number::Bf16 => numbers!(Floats, 2, |b| half::bf16::from_le_bytes(b).to_f32()),
+            Number::F32 => numbers!(Floats, 4, |b| f32::from_le_bytes(b)),
+            Number::F64 => numbers!(Floats, 8, |b| f64::from_le_bytes(b) as f32),
+            Number::I8 => numbers!(Integers, 1, |b| i64::from(i8::from_le_bytes(b))),
+            Number::I16 => numbers!(Integers, 2, |b| i64::from(i16::from_le_bytes(b))),
+            Number::I32 => numbers!(Integers, 4, |b| i64::from(i32::from_le_bytes(b))),
+            Number::I64 => numbers!(Integers, 8, |b| i64::from_le_bytes(b)),
+            Number::U8 => numbers!(Integers, 1, |b| i64::from(u8::from_le_bytes(b))),
+            Number::U16 => numbers!(Integers, 2, |b| i64::from(u16::from_le_bytes(b))),
+            Number::U32 => numbers!(Integers, 4, |b| i64::from(u32::from_le_bytes(b))),
+            Number::U64 => numbers(input, count, big_endian, |bytes: [u8; 8]| {
+                let value = u64::from_le_bytes(bytes);
+                i64::try_from(value).map_err(|_| FeatureError::Format(format!("{value} is too large a number")))
+            })
+            .map(Values::Integers),
+        }
+    }
+}
+
+fn numbers<const WIDTH: usize, T>(
+    input: &mut impl Read,
+    count: usize,
+    big_endian: bool,
+    convert: impl Fn([u8; WIDTH]) -> Result<T, FeatureError>,
+) -> Result<Vec<T>, FeatureError> {
+    let mut values = Vec::new();
+    reserve(&mut values, count)?;
+    let mut piece = vec![0; PIECE_BYTES.min(count.saturating_mul(WIDTH))];
+    while values.len() < count {
+        let bytes = (count - values.len()).saturating_mul(WIDTH).min(piece.len());
+        let piece = &mut piece[..bytes];
+        input.read_exact(piece)?;
+        for number in piece.as_chunks::<WIDTH>().0 {
+            let mut number = *number;
+            if big_endian {
+                number.reverse();
+            }
+            values.push(convert(number)?);
+        }
+    }
+    Ok(values)
+}
+
+/// Makes room; that there is none is an error of this file, not the end of the program.
+pub(super) fn reserve<T>(values: &mut Vec<T>, count: usize) -> Result<(), FeatureError> {
+    values.try_reserve_exact(count).map_err(|_| FeatureError::Format(format!("no memory for {count} values")))
+}
+
+/// The product of a shape.
+pub(super) fn elements(shape: &[usize]) -> Result<usize, FeatureError> {
+    let product = shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
+    product.ok_or_else(|| FeatureError::Format(format!("shape {shape:?} is too large")))
+}

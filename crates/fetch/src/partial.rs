@@ -1,0 +1,178 @@
+//! What has arrived of a file: beside its final place, locked, hashed as it grows.
+
+use std::fs::{File, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use oodlab_base::Cancel;
+
+use crate::checksum::{Checksum, Hasher, Hashes};
+use crate::error::FetchError;
+
+/// Bytes that are read at once.
+const PIECE_BYTES: usize = 1 << 18;
+
+/// A file that is not whole yet. Its name holds the first digits of the checksum: what belongs to another version of the
+/// file is never gone on with.
+pub(crate) struct Partial {
+    label: String,
+    file: File,
+    path: PathBuf,
+    target: PathBuf,
+    checksum: Checksum,
+    hasher: Hasher,
+    length: u64,
+}
+
+impl Partial {
+    /// Opens what an earlier attempt left, or begins anew. The lock on it goes when this value does, or the process.
+    pub(crate) fn open(
+        label: &str,
+        target: &Path,
+        checksum: &Checksum,
+        cancel: &Cancel,
+    ) -> Result<Partial, FetchError> {
+        let operation = "preparing a download";
+        let name = target.file_name().unwrap_or_default().to_string_lossy();
+        let path = target.with_file_name(format!(".{name}.{}.part", checksum.short()));
+        if let Some(folder) = target.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            fs_err::create_dir_all(folder).map_err(FetchError::io(operation))?;
+        }
+        let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+        let mut options = File::options();
+        let opened = options.read(true).write(true).create(true).truncate(false).open(&path);
+        let file = opened.map_err(named).map_err(FetchError::io(operation))?;
+        match file.try_lock() {
+            // Some shared file systems know no locks: the checksum is what correctness rests on.
+            Ok(()) | Err(TryLockError::Error(_)) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(FetchError::Busy { label: label.to_owned(), path: target.to_owned() });
+            }
+        }
+        let mut partial = Partial {
+            label: label.to_owned(),
+            file,
+            path,
+            target: target.to_owned(),
+            checksum: checksum.clone(),
+            hasher: Hasher::new(checksum),
+            length: 0,
+        };
+        partial.reread(cancel)?;
+        Ok(partial)
+    }
+
+    /// Hashes what is there already.
+    fn reread(&mut self, cancel: &Cancel) -> Result<(), FetchError> {
+        let mut buffer = vec![0; PIECE_BYTES];
+        loop {
+            cancel.check()?;
+            match self.file.read(&mut buffer).map_err(FetchError::io("reading what has arrived"))? {
+                0 => return Ok(()),
+                count => {
+                    self.hasher.update(&buffer[..count]);
+                    self.length += count as u64;
+                }
+            }
+        }
+    }
+
+    /// Bytes that have arrived.
+    pub(crate) fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// What they hash to.
+    pub(crate) fn hashes(&self) -> Hashes {
+        self.hasher.clone().finish()
+    }
+
+    /// Adds bytes at the end.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), FetchError> {
+        match self.file.write_all(bytes) {
+            Ok(()) => {
+                self.hasher.update(bytes);
+                self.length += bytes.len() as u64;
+                Ok(())
+            }
+            Err(error) => Err(self.refused(error)),
+        }
+    }
+
+    /// Forgets everything.
+    pub(crate) fn clear(&mut self) -> Result<(), FetchError> {
+        let cleared = self.file.set_len(0).and_then(|()| self.file.seek(SeekFrom::Start(0)));
+        cleared.map_err(FetchError::io("beginning a download anew"))?;
+        self.hasher = Hasher::new(&self.checksum);
+        self.length = 0;
+        Ok(())
+    }
+
+    /// Gives the file its own name; its checksum was found right.
+    pub(crate) fn finish(self) -> Result<(), FetchError> {
+        if let Err(error) = self.file.sync_all() {
+            return Err(self.refused(error));
+        }
+        fs_err::rename(&self.path, &self.target).map_err(FetchError::io("finishing a download"))
+    }
+
+    /// Removes it: what has arrived is of no use.
+    pub(crate) fn discard(self) {
+        // Whatever is left is found wrong by its checksum later; the error that led here is the one to tell.
+        let _ = fs_err::remove_file(&self.path);
+    }
+
+    fn refused(&self, error: io::Error) -> FetchError {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FetchError::Full {
+                label: self.label.clone(),
+                folder: self.target.parent().unwrap_or(Path::new(".")).to_owned(),
+                arrived_bytes: self.length,
+            },
+            kind => FetchError::Io {
+                operation: "writing a download",
+                source: io::Error::new(kind, format!("{}: {error}", self.path.display())),
+            },
+        }
+    }
+}
+
+/// The hashes of a file, if it is there.
+pub(crate) fn hashes_of(path: &Path, checksum: &Checksum, cancel: &Cancel) -> Result<Option<Hashes>, FetchError> {
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let mut file = fs_err::File::open(path).map_err(FetchError::io("reading a file that is there already"))?;
+    let mut hasher = Hasher::new(checksum);
+    let mut buffer = vec![0; PIECE_BYTES];
+    loop {
+        cancel.check()?;
+        match file.read(&mut buffer).map_err(FetchError::io("reading a file that is there already"))? {
+            0 => return Ok(Some(hasher.finish())),
+            count => hasher.update(&buffer[..count]),
+        }
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_said_to_be_full() {
+        let checksum = Checksum::Sha256("0".repeat(8));
+        let mut partial = Partial {
+            label: "the file".to_owned(),
+            // The system's own full device.
+            file: File::options().write(true).open("/dev/full").expect("Linux has it"),
+            path: "/dev/full".into(),
+            target: "folder/file".into(),
+            hasher: Hasher::new(&checksum),
+            checksum,
+            length: 7,
+        };
+        let error = partial.write(b"x").expect_err("full");
+        assert!(matches!(error, FetchError::Full { arrived_bytes: 7, .. }), "{error}");
+        assert!(error.to_string().contains("no space left for the file in folder"), "{error}");
+    }
+}

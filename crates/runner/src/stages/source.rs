@@ -1,0 +1,162 @@
+//! Where the features of a set come from: images through a network, or a file of another program.
+
+use std::ops::Range;
+
+use anyhow::Result;
+use oodlab_base::Key;
+use oodlab_datasets::ImageSet;
+use oodlab_features::{Features, Layer};
+
+use super::Note;
+use super::encode::Encode;
+use super::imported::Imported;
+use crate::lab::Lab;
+
+/// The layer in front of a network's classes: chosen by name, never by default.
+const PENULTIMATE: &str = "penultimate";
+
+/// The features of one set under one protocol.
+#[derive(Clone)]
+pub enum FeatureSource {
+    /// Images are encoded.
+    Images(Encode),
+    /// Features were imported.
+    Imported(Imported),
+}
+
+impl FeatureSource {
+    /// The key of the features.
+    pub fn key(&self) -> Key {
+        match self {
+            FeatureSource::Images(encode) => encode.key(),
+            FeatureSource::Imported(imported) => imported.key(),
+        }
+    }
+
+    /// The work on images, where there is any.
+    pub fn encoding(&self) -> Option<&Encode> {
+        match self {
+            FeatureSource::Images(encode) => Some(encode),
+            FeatureSource::Imported(_) => None,
+        }
+    }
+
+    /// The images, where there are any.
+    pub fn images(&self) -> Option<&ImageSet> {
+        self.encoding().map(Encode::images)
+    }
+
+    /// The layers of imported features, and how many of them are seen when nothing is chosen: all before one that is called
+    /// `penultimate`, as of a network of this program.
+    pub fn imported_layers(&self) -> (Vec<Layer>, usize) {
+        let FeatureSource::Imported(imported) = self else { return (Vec::new(), 0) };
+        let layers = imported.stored().layers.clone();
+        let taps = layers.iter().take_while(|layer| layer.name != PENULTIMATE).count();
+        let seen = if taps == 0 { layers.len() } else { taps };
+        (layers, seen)
+    }
+
+    /// The data set's name.
+    pub fn set(&self) -> &str {
+        match self {
+            FeatureSource::Images(encode) => encode.images().name(),
+            FeatureSource::Imported(imported) => &imported.stored().place.set,
+        }
+    }
+
+    /// The split's name.
+    pub fn split(&self) -> &str {
+        match self {
+            FeatureSource::Images(encode) => encode.images().split(),
+            FeatureSource::Imported(imported) => &imported.stored().place.split,
+        }
+    }
+
+    /// Number of samples.
+    pub fn len(&self) -> usize {
+        match self {
+            FeatureSource::Images(encode) => encode.images().len(),
+            FeatureSource::Imported(imported) => imported.len(),
+        }
+    }
+
+    /// Samples at hand, before any limit.
+    pub fn found(&self) -> usize {
+        match self {
+            FeatureSource::Images(encode) => encode.images().found(),
+            FeatureSource::Imported(imported) => imported.stored().rows,
+        }
+    }
+
+    /// Images of the complete split, where known.
+    pub fn expected(&self) -> Option<usize> {
+        match self {
+            FeatureSource::Images(encode) => encode.images().expected(),
+            FeatureSource::Imported(imported) => imported.expected(),
+        }
+    }
+
+    /// Equal exactly when the same samples are read; of imported features only the ids are known.
+    pub fn list_key(&self) -> Key {
+        match self {
+            FeatureSource::Images(encode) => encode.images().list_key(),
+            FeatureSource::Imported(imported) => imported.list_key(),
+        }
+    }
+
+    /// Set, split and protocol, for people: `mnist test at 32x32`.
+    pub fn name(&self) -> String {
+        match self {
+            FeatureSource::Images(encode) => encode.name(),
+            FeatureSource::Imported(imported) => imported.stored().place.describe(),
+        }
+    }
+
+    /// What `oodlab plan` says: `encode mnist test at 32x32`.
+    pub fn label(&self) -> String {
+        match self {
+            FeatureSource::Images(encode) => encode.label(),
+            FeatureSource::Imported(imported) => format!("imported {}", imported.stored().place.describe()),
+        }
+    }
+
+    /// What its samples are called: `images`.
+    pub fn unit(&self) -> &'static str {
+        match self {
+            FeatureSource::Images(_) => "images",
+            FeatureSource::Imported(_) => "imported vectors",
+        }
+    }
+
+    /// The stage's name: `encode` or `imported`.
+    pub fn stage(&self) -> &'static str {
+        match self {
+            FeatureSource::Images(_) => "encode",
+            FeatureSource::Imported(_) => "imported",
+        }
+    }
+
+    /// (parts stored already, parts in all).
+    pub fn state(&self, lab: &Lab) -> Result<(usize, usize)> {
+        match self {
+            FeatureSource::Images(encode) => encode.state(lab),
+            FeatureSource::Imported(_) => Ok((1, 1)),
+        }
+    }
+
+    /// Makes sure that the features are stored and sound; tells how they were computed, or which file they came from.
+    pub fn ensure(&self, lab: &Lab) -> Result<Note> {
+        match self {
+            FeatureSource::Images(encode) => encode.ensure(lab),
+            FeatureSource::Imported(imported) => imported.ensure(),
+        }
+    }
+
+    /// The features of some samples, of the layers with these numbers (counted from 1). Nothing else is read.
+    pub fn rows(&self, lab: &Lab, rows: Range<usize>, layers: &[usize]) -> Result<Features> {
+        match self {
+            FeatureSource::Images(encode) => encode.rows(lab, rows, layers),
+            FeatureSource::Imported(imported) => imported.rows(rows, layers),
+        }
+    }
+}
