@@ -7,11 +7,13 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 oodlab=$PWD/target/release/oodlab
 peers=$PWD/target/peers
-networks=${NETWORKS:-efficientnet-b0 efficientnet-b4 resnet50 resnet18 vit-b16}
+# The EfficientNets with symmetric padding are those that torchvision has.
+networks=${NETWORKS:-efficientnet-b0-symmetric efficientnet-b4-symmetric resnet50 resnet18 vit-b16}
 rounds=${ROUNDS:-3} batch=${BATCH:-16} seconds=${SECONDS_EACH:-5}
 
 mkdir -p "$peers/onnx"
-if [ ! -x "$peers/venv/bin/python" ]; then
+if ! "$peers/venv/bin/python" -c 'import onnxruntime, numpy' 2>/dev/null; then
+  echo "installing ONNX Runtime into $peers/venv" >&2
   python3 -m venv "$peers/venv"
   "$peers/venv/bin/pip" install -q onnxruntime numpy
 fi
@@ -28,14 +30,20 @@ fi
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 for network in $networks; do
-  [ -f "$peers/onnx/$network.onnx" ] || "$torch" tests/encoder_peers.py export "$peers/onnx" "$network" >/dev/null 2>&1
+  file=$peers/onnx/$network.onnx
+  if [ ! -f "$file" ]; then
+    "$torch" -W ignore tests/encoder_peers.py export "$file.part" "$network"
+    mv "$file.part" "$file"
+  fi
 done
 for round in $(seq "$rounds"); do
   for network in $networks; do
     echo "round $round of $rounds: $network" >&2
     "$oodlab" bench encoder --network "$network" --batch "$batch" --seconds "$seconds" --json >>"$log"
-    "$peers/venv/bin/python" tests/encoder_peers.py ort "$peers/onnx/$network.onnx" "$batch" 2>/dev/null >>"$log"
-    "$torch" tests/encoder_peers.py torch "$network" "$batch" 2>/dev/null >>"$log"
+    "$peers/venv/bin/python" tests/encoder_peers.py ort "$peers/onnx/$network.onnx" "$batch" "$seconds" >>"$log"
+    # Old releases of PyTorch take minutes for a transformer.
+    timeout 120 "$torch" -W ignore tests/encoder_peers.py torch "$network" "$batch" "$seconds" >>"$log" ||
+      echo "PyTorch gave no figure for $network" >&2
   done
 done
 "$peers/venv/bin/python" tests/encoder_peers.py table "$rounds" "$log"

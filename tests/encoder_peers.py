@@ -1,11 +1,11 @@
 """Throughput of other programs' encoders on this machine: f32, 224 x 224, one batch, all cores.
 
 `make bench-peers` runs it; by hand:
-    encoder_peers.py export FOLDER NETWORK ..     writes FOLDER/NETWORK.onnx (random weights; needs torch, torchvision)
-    encoder_peers.py torch NETWORK BATCH          PyTorch, channels last
-    encoder_peers.py ort FILE.onnx BATCH          ONNX Runtime, CPU
+    encoder_peers.py export FILE NETWORK          writes the ONNX file (random weights; needs torch, torchvision)
+    encoder_peers.py torch NETWORK BATCH SECONDS  PyTorch, channels last
+    encoder_peers.py ort FILE.onnx BATCH SECONDS  ONNX Runtime, CPU
     encoder_peers.py table ROUNDS FILE            the table in Markdown, from one JSON line a timing
-Each timing prints one JSON line {"peer", "network", "images_per_s"}: the median of 5 batches after 2 to warm up.
+Each timing prints one JSON line {"peer", "network", "images_per_s"}: the median over batches after 2 to warm up.
 """
 import collections
 import json
@@ -15,11 +15,11 @@ import sys
 import time
 
 
-def timed(run, batch):
+def timed(run, batch, limit):
     for _ in range(2):
         run()
     seconds = []
-    for _ in range(5):
+    while len(seconds) < 3 or sum(seconds) < limit:
         start = time.perf_counter()
         run()
         seconds.append(time.perf_counter() - start)
@@ -31,31 +31,31 @@ def tell(peer, network, images_per_s):
 
 
 def model(network):
-    """torchvision's network of that name (`efficientnet-b4` is its `efficientnet_b4`)."""
+    """torchvision's network of that name (`efficientnet-b4-symmetric` is its `efficientnet_b4`)."""
     import torchvision
 
-    return getattr(torchvision.models, network.replace("vit-b16", "vit_b_16").replace("-", "_"))(weights=None).eval()
+    theirs = network.replace("-symmetric", "").replace("vit-b16", "vit_b_16").replace("-", "_")
+    return getattr(torchvision.models, theirs)(weights=None).eval()
 
 
-def export(folder, networks):
+def export(file, network):
     import torch
 
-    for network in networks:
-        torch.onnx.export(model(network), torch.randn(16, 3, 224, 224), f"{folder}/{network}.onnx", opset_version=13,
-                          input_names=["x"], dynamic_axes={"x": {0: "batch"}})
+    torch.onnx.export(model(network), torch.randn(16, 3, 224, 224), file, opset_version=13, input_names=["x"],
+                      dynamic_axes={"x": {0: "batch"}})
 
 
-def run_torch(network, batch):
+def run_torch(network, batch, limit):
     import torch
 
     torch.set_num_threads(os.cpu_count())
     net = model(network).to(memory_format=torch.channels_last)
     x = torch.randn(batch, 3, 224, 224).contiguous(memory_format=torch.channels_last)
     with torch.no_grad():
-        tell("PyTorch " + torch.__version__, network, timed(lambda: net(x), batch))
+        tell("PyTorch " + torch.__version__, network, timed(lambda: net(x), batch, limit))
 
 
-def run_ort(file, batch):
+def run_ort(file, batch, limit):
     import numpy as np
     import onnxruntime as ort
 
@@ -63,7 +63,7 @@ def run_ort(file, batch):
     options.intra_op_num_threads = os.cpu_count()
     session = ort.InferenceSession(file, options, providers=["CPUExecutionProvider"])
     x = np.random.randn(batch, 3, 224, 224).astype(np.float32)
-    rate = timed(lambda: session.run(None, {session.get_inputs()[0].name: x}), batch)
+    rate = timed(lambda: session.run(None, {session.get_inputs()[0].name: x}), batch, limit)
     tell("ONNX Runtime " + ort.__version__, os.path.basename(file)[: -len(".onnx")], rate)
 
 
@@ -72,6 +72,7 @@ def table(rounds, file):
     for line in open(file):
         one = json.loads(line)
         rates[one["network"], one["peer"] if "peer" in one else "oodlab"].append(one["images_per_s"])
+    # A peer that gave no figure in some round is compared over those in which it did.
     networks = list(dict.fromkeys(network for network, _ in rates))
     peers = [peer for peer in dict.fromkeys(peer for _, peer in rates) if peer != "oodlab"]
     print(f"Images/s, median of {rounds} rounds in which the programs took turns (ratios: median of the rounds' ratios).\n")
@@ -93,11 +94,11 @@ def table(rounds, file):
 def main():
     verb, *arguments = sys.argv[1:]
     if verb == "export":
-        export(arguments[0], arguments[1:])
+        export(arguments[0], arguments[1])
     elif verb == "torch":
-        run_torch(arguments[0], int(arguments[1]))
+        run_torch(arguments[0], int(arguments[1]), float(arguments[2]))
     elif verb == "ort":
-        run_ort(arguments[0], int(arguments[1]))
+        run_ort(arguments[0], int(arguments[1]), float(arguments[2]))
     elif verb == "table":
         table(int(arguments[0]), arguments[1])
     else:

@@ -102,7 +102,7 @@ mod tests {
         assert!(read("{imported: a, resolution: 224}").is_err_and(|told| told.contains("no `resolution`")));
         assert!(read("{resolution: 224, imported: a}").is_err_and(|told| told.contains("no `resolution`")));
         assert!(read("{netwrk: a}").is_err_and(|told| told.contains("netwrk") && told.contains("resolution")));
-        assert!(read("{imported: 3}").is_err());
+        assert!(read("{imported: [3]}").is_err());
         assert!(read("imported").is_err());
     }
 }
