@@ -329,6 +329,7 @@ NETWORKS = {
     "efficientnet-b0-symmetric": (lambda: torchvision_efficientnet("efficientnet_b0"), 224),
     "efficientnet-b4-symmetric": (lambda: torchvision_efficientnet("efficientnet_b4"), 224),
     "efficientnet-b5-symmetric": (lambda: torchvision_efficientnet("efficientnet_b5"), 224),
+    "resnet18": (lambda: torchvision_resnet("resnet18"), 224),
     "resnet18-32": (lambda: own(ResNet18x32()), 32),
     "resnet20": (lambda: own(CifarResNet(3)), 32),
     "resnet34": (lambda: torchvision_resnet("resnet34"), 224),
@@ -368,6 +369,12 @@ def main():
             taps, penultimate, logits = run(formula_images(2, side))
         tensors = {f"tap{i + 1}": tap.mean((2, 3)) for i, tap in enumerate(taps)}
         tensors.update(penultimate=penultimate, logits=logits)
+        if name != "vit-b16":
+            # DLSR's released neck: a stage of stride s is resampled by s / 16, corners aligned, before it is averaged.
+            for i, tap in enumerate(taps):
+                scaled = max(1, tap.shape[-1] * (side // tap.shape[-1]) // 16)
+                tap = F.interpolate(tap, size=(scaled, scaled), mode="bilinear", align_corners=True)
+                tensors[f"tap{i + 1}_released"] = tap.mean((2, 3))
         versions = {"torch": torch.__version__, "torchvision": torchvision.__version__}
         write_safetensors(f"{folder}/formula_{name}.safetensors", tensors, {**versions, "resolution": str(side), "computed": "f64"})
         print(name, len(filled), "tensors", {key: list(value.shape) for key, value in tensors.items()})

@@ -9,7 +9,11 @@ use common::{png, records, zip};
 use oodlab_base::{Seed, Stream};
 use oodlab_datasets::decode::{cifar, gzip, idx, picture, zip as zips};
 
-const MUTATIONS: u64 = 20_000;
+/// Mutations of each file: more when `OODLAB_MUTATIONS` asks for them.
+fn mutations() -> u64 {
+    std::env::var("OODLAB_MUTATIONS").ok().and_then(|number| number.parse().ok()).unwrap_or(20_000)
+}
+
 /// No input of a few kilobytes may make a decoder ask for more than this at once.
 const LARGEST_ALLOCATION: usize = 8 << 20;
 
@@ -111,10 +115,10 @@ fn all(bytes: &[u8]) {
 
 #[test]
 fn mutations_of_the_corpus_break_nothing() {
-    let stream = Seed(0).stream("decoder fuzzing");
+    let (stream, count) = (Seed(0).stream("decoder fuzzing"), mutations());
     for (number, original) in corpus().iter().enumerate() {
         all(original);
-        for mutation in 0..MUTATIONS {
+        for mutation in 0..count {
             let bytes = mutated(original, stream.child(number as u64).child(mutation));
             all(&bytes);
             if original.starts_with(b"\x89PNG") {

@@ -103,10 +103,10 @@ impl Default for EncoderConfig {
 }
 
 impl EncoderConfig {
-    /// The network, and the side of its input in pixels.
+    /// The network, and the side of its input in pixels; checks what no backend can run.
     ///
     /// # Errors
-    /// When the network is unknown, or cannot be run at that size.
+    /// When the network is unknown, cannot be run at that size or pooled that way, or the normalisation is none.
     pub fn resolve(&self) -> Result<(Network, u32), EncoderError> {
         let network = find_network(&self.network)?;
         let nominal = network.nominal_resolution;
@@ -115,6 +115,12 @@ impl EncoderConfig {
         let (least, most) = if network.fixed_resolution { (nominal, nominal) } else { RESOLUTIONS };
         if !(least..=most).contains(&found) {
             return Err(EncoderError::Resolution { found, least, most });
+        }
+        if network.fixed_resolution && self.pooling == Pooling::Released {
+            return Err(EncoderError::Pooling { network: network.name });
+        }
+        if let Some(normalisation) = self.normalisation.filter(|normalisation| !normalisation.is_sound()) {
+            return Err(EncoderError::Normalisation(normalisation));
         }
         Ok((network, found))
     }
@@ -163,13 +169,7 @@ impl Encoder {
         set: InstructionSet,
     ) -> Result<Encoder, EncoderError> {
         let (network, resolution) = config.resolve()?;
-        if network.fixed_resolution && config.pooling == Pooling::Released {
-            return Err(EncoderError::Pooling { network: network.name });
-        }
         let normalisation = config.normalisation.unwrap_or(network.normalisation);
-        if !normalisation.is_sound() {
-            return Err(EncoderError::Normalisation(normalisation));
-        }
         if config.precision == Precision::Bf16 && !simd::has_bf16() {
             return Err(EncoderError::Precision);
         }

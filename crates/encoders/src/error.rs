@@ -30,7 +30,7 @@ pub enum EncoderError {
         network: &'static str,
     },
     /// bf16 on a processor without fast products of it.
-    #[error("precision bf16 needs a processor with AMX-BF16 (and Linux); use f32")]
+    #[error("precision bf16 needs a processor with AMX-BF16 and Linux (a GPU computes f32 here); use f32")]
     Precision,
     /// A mean or deviation that is no number, or no deviation.
     #[error("normalisation {0:?}: expected finite means and deviations above 0, for pixels in 0..1")]

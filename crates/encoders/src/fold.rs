@@ -4,6 +4,7 @@
 //! A batch norm that stands alone becomes its g and bias'.
 //! Every tensor of the file is accounted for: it is the network's, or a step counter, or the head, or an error.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::encoder::find_network;
@@ -40,7 +41,7 @@ pub(crate) fn fold_tensors(
     weights: &Weights,
     head: HeadPolicy,
 ) -> Result<BTreeMap<String, Tensor>, EncoderError> {
-    let weights = &*weights.for_network(network.name)?;
+    let weights = &*native(network, weights)?;
     let already = is_folded(network, weights);
     let trunk = network.units();
     let head_units = head_units(network, weights);
@@ -63,7 +64,22 @@ pub(crate) fn fold_tensors(
     for unit in trunk.iter().chain(kept) {
         fold_unit(network, weights, unit, already, &mut folded)?;
     }
+    // A tiny variance under a large factor leaves what f32 can hold.
+    for (name, tensor) in &folded {
+        if let Some(&value) = tensor.values.iter().find(|value| !value.is_finite()) {
+            let (source_name, tensor) = (weights.source().to_owned(), format!("{name}, batch norm folded,"));
+            return Err(EncoderError::NotFinite { source_name, tensor, value });
+        }
+    }
     Ok(folded)
+}
+
+/// The weights under the network's own names. A network that no name leads to (a test's) knows no other names.
+pub(crate) fn native<'a>(network: &Network, weights: &'a Weights) -> Result<Cow<'a, Weights>, EncoderError> {
+    match Network::named(network.name) {
+        Some(_) => Ok(weights.for_network(network.name)?),
+        None => Ok(Cow::Borrowed(weights)),
+    }
 }
 
 /// Whether no batch norm of the network has its statistics in the file: they were folded into the convolutions.
@@ -188,7 +204,7 @@ fn gains_and_shifts<'a>(
     let mut gains = Vec::with_capacity(factor.len());
     for (&factor, &variance) in factor.iter().zip(variance) {
         let gain = f64::from(factor) / (f64::from(variance) + network.batch_norm_epsilon).sqrt();
-        if !gain.is_finite() {
+        if variance < 0.0 || !gain.is_finite() {
             return Err(EncoderError::NegativeVariance {
                 source_name: weights.source().to_owned(),
                 tensor: format!("{norm}.running_var"),

@@ -54,6 +54,7 @@ pub fn embedded() -> Vec<(&'static str, &'static [u8])> {
         "formula_resnet101",
         "formula_resnet18",
         "formula_resnet18-32",
+        "formula_resnet18_released",
         "formula_resnet20",
         "formula_resnet34",
         "formula_resnet50",
@@ -65,7 +66,7 @@ pub fn embedded() -> Vec<(&'static str, &'static [u8])> {
 
 /// Checks one file; none when its kind is not an encoder's, or its network is not known here.
 ///
-/// A stem `formula_NETWORK` is checked with formula weights; a stem `NETWORK` with the weights that `find_weights` gives
+/// A stem `formula_NETWORK` or `formula_NETWORK_..` is checked with formula weights; a stem `NETWORK` with the weights that `find_weights` gives
 /// for it: its taps, and its logits when the weights have a head; weights that say they are f16 get the wider tolerance.
 pub fn check(
     file: &GoldenFile,
@@ -87,7 +88,7 @@ fn check_formula(file: &GoldenFile, network: &Network) -> Result<Outcome, Encode
     let mut findings = Findings::new();
     let resolution = if file.metadata.contains_key("resolution") { file.setting("resolution")? } else { RESOLUTION };
     for (pooling, suffix) in [(Pooling::Average, ""), (Pooling::Released, "_released")] {
-        // Only EfficientNet has a released neck.
+        // Not every program wrote taps behind the released neck.
         if pooling == Pooling::Released && file.tensor("tap1_released").is_err() {
             continue;
         }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use polars::error::{PolarsError, PolarsResult};
 use polars::prelude::{
-    ArrowDataType, Column as PolarsColumn, DataFrame, DataType, IntoSeries, NamedFrom, NewChunkedArray,
+    ArrowDataType, Column as PolarsColumn, DataFrame, DataType, FileMetadata, IntoSeries, NamedFrom, NewChunkedArray,
     ParquetCompression, ParquetReader, ParquetWriter, SerReader, Series, StatisticsOptions, StringChunked,
 };
 
@@ -16,6 +16,8 @@ use crate::scores::{ScoreError, guarded, parquet_frame};
 
 /// Rows a row group: fixed, so that the bytes depend on nothing else.
 const ROW_GROUP: usize = 1 << 16;
+/// Values that a file may announce for each of its bytes. Run-length coding makes equal values cheap, but not cheaper.
+const VALUES_PER_BYTE: u64 = 1 << 12;
 
 /// One column.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,7 +43,7 @@ pub enum ColumnValues {
 
 /// An open Parquet file. Columns are read when they are asked for.
 ///
-/// A file cut short is refused. One whose pages were altered in place may be misread, or exhaust memory: polars trusts the
+/// A file cut short is refused, and one that announces more values than it can hold. One whose pages were altered in place may be misread, or exhaust memory: polars trusts the
 /// lengths inside pages, and Parquet's own checksums are optional and seldom written.
 pub struct ParquetFile {
     path: PathBuf,
@@ -71,7 +73,9 @@ impl ParquetFile {
             let schema = reader.schema()?;
             let types = schema.iter_values().map(|field| (field.name.to_string(), field.dtype().clone()));
             let types: Vec<(String, ArrowDataType)> = types.collect();
-            Ok((reader.num_rows()?, types))
+            let rows = reader.num_rows()?;
+            check_announced(reader.get_metadata()?, types.len() as u64, bytes.len() as u64)?;
+            Ok((rows, types))
         })?;
         let unsupported = types.iter().filter(|(_, kind)| !is_supported(kind));
         let unsupported = unsupported.map(|(name, kind)| (name.clone(), type_name(kind))).collect();
@@ -172,6 +176,22 @@ impl ParquetFile {
     fn bad(&self, column: &str, row: usize, expected: &'static str, found: String) -> ScoreError {
         ScoreError::Value { path: self.path.clone(), row: row + 1, column: column.to_owned(), expected, found }
     }
+}
+
+/// Refuses more rows, columns or values than a file of so many bytes can hold, before room is made for them.
+fn check_announced(metadata: &FileMetadata, columns: u64, bytes: u64) -> PolarsResult<()> {
+    let cells = |rows: usize| (rows as u64).saturating_mul(columns);
+    let groups = metadata.row_groups.iter().map(|group| {
+        // A number below 0 is more than any file can hold.
+        let values = group.parquet_columns().iter().map(|chunk| chunk.num_values() as u64);
+        values.fold(0, u64::saturating_add).max(cells(group.num_rows()))
+    });
+    let announced = groups.fold(0, u64::saturating_add).max(cells(metadata.num_rows));
+    let allowed = bytes.saturating_mul(VALUES_PER_BYTE);
+    if announced <= allowed {
+        return Ok(());
+    }
+    Err(PolarsError::ComputeError(format!("{announced} values in {bytes} bytes").into()))
 }
 
 /// The type of a list's elements.

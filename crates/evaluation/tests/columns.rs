@@ -62,6 +62,18 @@ fn columns_of_different_lengths_or_one_name_are_refused() {
 }
 
 #[test]
+fn more_rows_than_the_file_can_hold_are_refused_before_anything_is_read() {
+    let equal = column("f0", ColumnValues::Floats(vec![0.5; 1 << 21]));
+    let mut bytes = write_columns(vec![equal]).expect("writes");
+    assert_eq!(open(&bytes).expect("reads").rows(), 1 << 21);
+    // The number of rows as the footer writes it: twice, seven bits a byte.
+    let rows = bytes.windows(4).rposition(|piece| piece == [0x80, 0x80, 0x80, 0x02]).expect("the rows");
+    bytes[rows..rows + 4].copy_from_slice(&[0xfe, 0xff, 0xff, 0x7f]);
+    let told = open(&bytes).map(|file| file.rows()).expect_err("134217727 rows").to_string();
+    assert!(told.contains("table.parquet") && told.contains("134217727 values in"), "{told}");
+}
+
+#[test]
 fn every_truncation_is_an_error() {
     let bytes = write_columns(columns()).expect("writes");
     for length in 0..bytes.len() {

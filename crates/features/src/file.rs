@@ -75,6 +75,10 @@ fn matrix(file: &SafeTensors<'_>, name: &str) -> Result<(usize, usize, Vec<f32>)
     let &[rows, width] = view.shape() else {
         return Err(FeatureError::Format(format!("{name:?} has shape {:?}, expected [rows, columns]", view.shape())));
     };
+    // Such rows take no bytes: their number is not bounded by the file.
+    if width == 0 {
+        return Err(FeatureError::Format(format!("{name:?} has shape {:?}, expected columns", view.shape())));
+    }
     if view.dtype() != Dtype::F32 {
         return Err(FeatureError::Format(format!("{name:?} has type {:?}, expected F32", view.dtype())));
     }
@@ -118,5 +122,8 @@ mod tests {
         let bytes = safetensors::serialize([("features", view)], None).expect("writes");
         let read = from_bytes(&bytes).expect("reads");
         assert_eq!((read.rows(), read.width(), read.ids()[1].as_str()), (2, 1, "1"));
+        let view = TensorView::new(Dtype::F32, vec![1 << 60, 0], &[]).expect("valid view");
+        let bytes = safetensors::serialize([("features", view)], None).expect("writes");
+        assert!(from_bytes(&bytes).expect_err("no columns").to_string().contains("expected columns"));
     }
 }

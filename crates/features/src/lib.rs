@@ -97,7 +97,7 @@ pub enum FeatureError {
         expected: usize,
     },
     /// Number of values, rows and width do not agree.
-    #[error("{what}: {found} values for {rows} rows of {width}, expected {}", rows * width)]
+    #[error("{what}: {found} values for {rows} rows of {width}, expected {}", rows.saturating_mul(*width))]
     Count {
         /// `features` or `logits`.
         what: &'static str,
@@ -211,24 +211,9 @@ impl Features {
     /// # Errors
     /// When the spans have gaps or overlap, or the number of values does not fit.
     pub fn new(layers: Vec<Layer>, ids: Vec<String>, values: Vec<f32>) -> Result<Features, FeatureError> {
-        let mut expected = 0;
-        for layer in &layers {
-            if layer.start != expected || layer.end <= layer.start {
-                let Layer { name, start, end } = layer.clone();
-                return Err(FeatureError::Span { layer: name, start, end, expected });
-            }
-            expected = layer.end;
-        }
-        if layers.is_empty() {
-            return Err(FeatureError::Selection(Vec::new()));
-        }
-        if ids.len().checked_mul(expected) != Some(values.len()) {
-            return Err(FeatureError::Count {
-                what: "features",
-                found: values.len(),
-                rows: ids.len(),
-                width: expected,
-            });
+        let width = columns_of(&layers)?;
+        if ids.len().checked_mul(width) != Some(values.len()) {
+            return Err(FeatureError::Count { what: "features", found: values.len(), rows: ids.len(), width });
         }
         Ok(Features { layers, ids, values, logits: None, provenance: BTreeMap::new() })
     }
@@ -387,6 +372,19 @@ impl Features {
             value: self.values[at],
         })
     }
+}
+
+/// The columns that layers cover, which must follow one another from column 0 without a gap.
+fn columns_of(layers: &[Layer]) -> Result<usize, FeatureError> {
+    let mut expected = 0;
+    for layer in layers {
+        if layer.start != expected || layer.end <= layer.start {
+            let Layer { name, start, end } = layer.clone();
+            return Err(FeatureError::Span { layer: name, start, end, expected });
+        }
+        expected = layer.end;
+    }
+    if layers.is_empty() { Err(FeatureError::Selection(Vec::new())) } else { Ok(expected) }
 }
 
 fn names(layers: &[Layer]) -> String {

@@ -87,9 +87,9 @@ impl StoredFeatures {
     /// Sample ids, in order.
     ///
     /// # Errors
-    /// When the file is gone or damaged.
+    /// When the file is gone or damaged, or another was imported in its place.
     pub fn ids(&self) -> Result<Vec<String>, FeatureError> {
-        let mut file = open(&self.path)?;
+        let mut file = self.open()?;
         let read = file.read("ids").and_then(|ids| match ids.values {
             Values::Texts(ids) if ids.len() == self.rows => Ok(ids),
             _ => Err(FeatureError::Format("its ids are damaged".into())),
@@ -113,9 +113,9 @@ impl StoredFeatures {
     /// Checks all rows against the hash that was taken when they were stored, keeping none in memory. `ids` are those of [`StoredFeatures::ids`].
     ///
     /// # Errors
-    /// When the file is gone or was altered since.
+    /// When the file is gone or was altered since, or another was imported in its place.
     pub fn verify(&self, ids: &[String]) -> Result<(), FeatureError> {
-        let mut file = open(&self.path)?;
+        let mut file = self.open()?;
         let content = content_key(&self.layers, ids, self.classes, |part, rows| file.rows(part_name(part), rows));
         let content = content.map_err(|error| in_file(&self.path, error))?.hex();
         if content == self.content {
@@ -127,10 +127,10 @@ impl StoredFeatures {
     /// The features of some rows; nothing else is read. Whether the file was altered is for [`StoredFeatures::verify`] to say.
     ///
     /// # Errors
-    /// When the file is gone or damaged.
+    /// When the file is gone or damaged, or another was imported in its place.
     pub fn rows(&self, ids: &[String], rows: Range<usize>) -> Result<Features, FeatureError> {
         let read = || {
-            let mut file = open(&self.path)?;
+            let mut file = self.open()?;
             let values = file.rows(part_name(Part::Features), rows.clone())?;
             let ids = ids.get(rows.clone()).unwrap_or_default().to_vec();
             let features = Features::new(self.layers.clone(), ids, values)?;
@@ -145,6 +145,20 @@ impl StoredFeatures {
         let features = read().map_err(|error| in_file(&self.path, error))?;
         features.check_finite()?;
         Ok(features)
+    }
+
+    /// The file, which an import may have replaced since its header was read: its rows must not be taken for those of this one.
+    fn open(&self) -> Result<SafetensorsFile<BufReader<fs_err::File>>, FeatureError> {
+        let file = open(&self.path)?;
+        let found = provenance(&file).and_then(|mut told| told.remove("content")).unwrap_or_default();
+        if found == self.content {
+            return Ok(file);
+        }
+        let what = format!(
+            "other features were imported in its place meanwhile: hash {found}, expected {}; run it again",
+            self.content
+        );
+        Err(in_file(&self.path, FeatureError::Format(what)))
     }
 
     fn altered(&self, content: &str) -> FeatureError {
@@ -343,18 +357,31 @@ fn open(path: &Path) -> Result<SafetensorsFile<BufReader<fs_err::File>>, Feature
     SafetensorsFile::open(BufReader::new(fs_err::File::open(path)?)).map_err(|error| in_file(path, error))
 }
 
+/// What an import wrote of where the features come from.
+fn provenance(file: &SafetensorsFile<BufReader<fs_err::File>>) -> Option<BTreeMap<String, String>> {
+    serde_json::from_str(&file.text("provenance")?).ok()
+}
+
 fn header(path: &Path) -> Result<StoredFeatures, FeatureError> {
     let file = open(path)?;
     let damaged = |what: &str| in_file(path, FeatureError::Format(format!("{what}; import it again")));
-    let provenance: BTreeMap<String, String> = file
-        .text("provenance")
-        .and_then(|text| serde_json::from_str(&text).ok())
-        .ok_or_else(|| damaged("it was not written by an import"))?;
+    let provenance = provenance(&file).ok_or_else(|| damaged("it was not written by an import"))?;
     let told =
         |name: &str| provenance.get(name).cloned().ok_or_else(|| damaged(&format!("it does not tell its {name}")));
-    let &[rows, _] = file.shape("features").unwrap_or_default() else { return Err(damaged("it has no features")) };
-    let layers =
-        format::parse_layers(&file.text("layers").unwrap_or_default()).map_err(|error| in_file(path, error))?;
+    let &[rows, columns] = file.shape("features").unwrap_or_default() else {
+        return Err(damaged("it has no features"));
+    };
+    let layers = format::parse_layers(&file.text("layers").unwrap_or_default());
+    let layers = layers.and_then(|layers| Ok((crate::columns_of(&layers)?, layers)));
+    let (covered, layers) = layers.map_err(|error| in_file(path, error))?;
+    if covered != columns {
+        return Err(damaged(&format!("its layers cover {covered} columns, its features have {columns}")));
+    }
+    let classes = match file.shape("logits") {
+        None => None,
+        Some(&[found, classes]) if found == rows => Some(classes),
+        Some(shape) => return Err(damaged(&format!("its logits have shape {shape:?}, its features {rows} rows"))),
+    };
     let content = told("content")?;
     let digits = content.len() == Key::of_bytes(b"").hex().len() && content.bytes().all(|c| c.is_ascii_hexdigit());
     if !digits {
@@ -370,7 +397,7 @@ fn header(path: &Path) -> Result<StoredFeatures, FeatureError> {
         path: path.to_owned(),
         rows,
         layers,
-        classes: file.shape("logits").and_then(|shape| shape.get(1).copied()),
+        classes,
         labels: file.shape("labels").is_some(),
         content,
         source: told("source")?,
@@ -414,6 +441,56 @@ mod tests {
         std::fs::write(&stored.path, bytes).expect("writes");
         for told in [stored.verify(&ids), stored.read().map(|_| ())] {
             assert!(told.expect_err("altered").to_string().contains("import it again"));
+        }
+    }
+
+    #[test]
+    fn features_imported_meanwhile_are_not_taken_for_those_before() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let library = FeatureLibrary::open(folder.path());
+        let before = library.store(&place("x", "test", "native"), table(9), "x.npz", "00").expect("stores");
+        let ids = before.ids().expect("readable");
+        // As many rows under the same names.
+        let layers = before.layers.clone();
+        let other = Features::new(layers, ids.clone(), vec![0.5; 27]).expect("valid");
+        let other = FeatureTable::new(other, None).expect("valid");
+        let after = library.store(&before.place, other.clone(), "y.npz", "00").expect("takes its place");
+        let told = |result: Result<(), FeatureError>| result.expect_err("another file").to_string();
+        for told in [
+            told(before.ids().map(|_| ())),
+            told(before.rows(&ids, 0..9).map(|_| ())),
+            told(before.verify(&ids)),
+            told(before.read().map(|_| ())),
+        ] {
+            assert!(told.contains("x-test.safetensors") && told.contains(&after.content), "{told}");
+        }
+        assert_eq!(after.rows(&ids, 0..9).expect("readable").values(), other.features().values());
+    }
+
+    /// As the JSON of the layers stands in the header, whose text it is.
+    fn quoted(text: &str) -> String {
+        text.replace('"', r#"\""#)
+    }
+
+    #[test]
+    fn headers_that_lie_are_listed_as_damaged() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let library = FeatureLibrary::open(folder.path());
+        let stored = library.store(&place("x", "test", "native"), table(4), "x.npz", "00").expect("stores");
+        let sound = std::fs::read(&stored.path).expect("readable");
+        for (from, to, part) in [
+            (quoted(r#""start":0,"end":1"#), quoted(r#""start":1,"end":0"#), "spans columns 1..0"),
+            (quoted(r#""start":1,"end":3"#), quoted(r#""start":2,"end":3"#), "spans columns 2..3"),
+            (quoted(r#""start":1,"end":3"#), quoted(r#""start":1,"end":9"#), "cover 9 columns, its features have 3"),
+            (r#""shape":[4,2]"#.into(), r#""shape":[2,4]"#.into(), "its logits have shape [2, 4]"),
+        ] {
+            let at = sound.windows(from.len()).position(|piece| piece == from.as_bytes()).expect(part);
+            let mut lying = sound.clone();
+            lying[at..at + to.len()].copy_from_slice(to.as_bytes());
+            std::fs::write(&stored.path, lying).expect("writes");
+            let told = library.list().expect("listed").remove(0).expect_err(part).to_string();
+            assert!(told.contains(part), "{told}");
+            assert!(library.find(&stored.place).is_err(), "{part}");
         }
     }
 

@@ -86,6 +86,18 @@ impl FeatureTable {
         FeatureTable::new(features, self.labels)
     }
 
+    /// The first rows (all where there are fewer).
+    ///
+    /// # Errors
+    /// When none are left.
+    pub fn first(self, rows: usize) -> Result<FeatureTable, FeatureError> {
+        if rows >= self.features.rows() {
+            return Ok(self);
+        }
+        let labels = self.labels.map(|labels| Labels(labels.0[..rows].to_vec()));
+        FeatureTable::new(self.features.slice(0..rows), labels)
+    }
+
     /// The same rows with another account of where they come from.
     #[must_use]
     pub fn with_provenance(mut self, provenance: BTreeMap<String, String>) -> FeatureTable {

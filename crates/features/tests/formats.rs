@@ -192,7 +192,15 @@ fn parts_that_do_not_fit_together_are_told() {
     let cases: Vec<(Vec<(&'static str, Array)>, &str)> = vec![
         (vec![("features", floats(&[6]))], "shape [6], expected [rows, columns]"),
         (vec![("features", floats(&[0, 3]))], "no rows"),
-        (vec![("features", floats(&[2, 0]))], "spans columns 0..0"),
+        (vec![("features", floats(&[2, 0]))], "no columns"),
+        // They take no bytes: a file of any size can announce as many.
+        (
+            vec![("features", floats(&[1 << 60, 0]))],
+            "\"features\" has shape [1152921504606846976, 0]: it has no columns",
+        ),
+        (vec![("layer.a", floats(&[1 << 60, 0]))], "no columns"),
+        (vec![("layer.a", floats(&[0, 1 << 60])), ("layer.b", floats(&[0, 1 << 60]))], "no rows"),
+        (vec![("features", floats(&[2, 3])), ("logits", floats(&[2, 0]))], "no columns"),
         (vec![("features", integers(&[1, 2]))], "expected [rows, columns]"),
         (
             vec![("features", Array { shape: vec![1, 2], ..integers(&[1, 2]) })],
@@ -298,6 +306,17 @@ fn every_truncation_is_an_error() {
     let cut = folder.path().join("cut.npz");
     std::fs::write(&cut, b"PK").expect("writes");
     assert!(format::read(&cut, &options).expect_err("cut").to_string().contains("cut.npz"));
+}
+
+#[test]
+fn zip_entries_that_share_their_bytes_are_refused() {
+    let mut npz = Cursor::new(Vec::new());
+    format::npz::write(&table(), &mut npz).expect("writes");
+    let mut writer = zip::ZipWriter::new_append(npz).expect("a zip file");
+    writer.shallow_copy_file("features.npy", "layer.a.npy").expect("an entry");
+    let npz = writer.finish().expect("a zip file");
+    let told = NpzFile::open(npz).map(|_| ()).expect_err("one array twice").to_string();
+    assert!(told.contains("share their bytes"), "{told}");
 }
 
 #[test]

@@ -1,15 +1,20 @@
 //! Every reader on a corpus and seeded mutations of it: no panic, no runaway allocation.
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::io::{Cursor, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use oodlab_base::{Seed, Stream};
 use oodlab_features::format::{npy, npz, safetensors};
 
-const MUTATIONS: u64 = 10_000;
+/// Mutations of each file: more when `OODLAB_MUTATIONS` asks for them.
+fn mutations() -> u64 {
+    std::env::var("OODLAB_MUTATIONS").ok().and_then(|number| number.parse().ok()).unwrap_or(10_000)
+}
+
 /// No input of a few kilobytes may make a reader ask for more than this at once.
-const LARGEST_ALLOCATION: usize = 20 << 20;
+const LARGEST_ALLOCATION: usize = 1 << 20;
 
 /// Remembers the largest allocation that was asked for.
 struct Watching;
@@ -85,10 +90,10 @@ fn all(bytes: &[u8]) {
 
 #[test]
 fn mutations_of_the_corpus_break_nothing() {
-    let stream = Seed(0).stream("feature fuzzing");
+    let (stream, count) = (Seed(0).stream("feature fuzzing"), mutations());
     for (number, original) in corpus().iter().enumerate() {
         all(original);
-        for mutation in 0..MUTATIONS {
+        for mutation in 0..count {
             all(&mutated(original, stream.child(number as u64).child(mutation)));
             let largest = LARGEST.load(Ordering::Relaxed);
             assert!(largest <= LARGEST_ALLOCATION, "{largest} bytes at once: corpus {number}, mutation {mutation}");
@@ -105,17 +110,57 @@ fn every_prefix_of_the_corpus_breaks_nothing() {
     }
 }
 
-/// Headers that announce more than the file can hold.
+/// A `.npy` array without elements, which announces some.
+fn npy_header(descr: &str, shape: &str) -> Vec<u8> {
+    let text = format!("{{'descr': '{descr}', 'fortran_order': True, 'shape': {shape}, }}\n");
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((text.len() as u16).to_le_bytes());
+    bytes.extend(text.as_bytes());
+    bytes
+}
+
+/// A `.npz` file whose only array, packed, announces more elements than follow.
+fn packed(name: &str, array: &[u8], announced: u32) -> Vec<u8> {
+    let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    let options = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
+    writer.start_file(format!("{name}.npy"), options).expect("an entry");
+    writer.write_all(array).expect("its bytes");
+    let mut bytes = writer.finish().expect("a zip file").into_inner();
+    let directory = bytes.windows(4).position(|piece| piece == b"PK\x01\x02").expect("a directory");
+    bytes[directory + 24..directory + 28].copy_from_slice(&(array.len() as u32 + announced).to_le_bytes());
+    bytes
+}
+
+/// Headers that announce more than the file can hold, or any number of what takes no bytes.
 #[test]
 fn lying_shapes_are_refused_before_anything_is_allocated() {
     for shape in ["(99999999999, 9999999)", "(18446744073709551615, 2)", "(4294967296, 4294967296)", "(1000000000,)"] {
         for descr in ["<f4", "<f2", "<U9", "|S0", "<U0"] {
-            let text = format!("{{'descr': '{descr}', 'fortran_order': True, 'shape': {shape}, }}\n");
-            let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
-            bytes.extend((text.len() as u16).to_le_bytes());
-            bytes.extend(text.as_bytes());
-            all(&bytes);
+            all(&npy_header(descr, shape));
         }
+    }
+    for shape in ["(1000000000000000000, 0)", "(0, 1000000000000000000)", "(0,)"] {
+        for descr in ["<f4", "<i8", "<U1000000000", "|S4000000000", "<U0"] {
+            let array = npy_header(descr, shape);
+            all(&array);
+            for name in ["features", "layer.a", "ids", "layers"] {
+                all(&packed(name, &array, 0));
+            }
+        }
+    }
+    for (descr, shape) in
+        [("<f4", "(1000000, 4)"), ("<f4", "(1, 4000000)"), ("<U4000000", "(1,)"), ("|S1", "(16000000,)")]
+    {
+        for elements in [0, 1000] {
+            let array = [npy_header(descr, shape), vec![7; elements]].concat();
+            for name in ["features", "ids"] {
+                all(&packed(name, &array, 16_000_000 - elements as u32));
+            }
+        }
+    }
+    for name in ["features", "layer.a"] {
+        let header = format!(r#"{{"{name}":{{"dtype":"F32","shape":[1000000000000000000,0],"data_offsets":[0,0]}}}}"#);
+        all(&[&(header.len() as u64).to_le_bytes(), header.as_bytes()].concat());
     }
     for shape in ["[9999999999,99]", "[18446744073709551615,2]"] {
         let header = format!(r#"{{"features":{{"dtype":"F32","shape":{shape},"data_offsets":[0,8]}}}}"#);

@@ -174,13 +174,19 @@ impl Fetcher {
     ) -> Result<Fetched, FetchError> {
         let (label, checksum) = (download.label, download.checksum);
         checksum.check(label)?;
-        if let Some(hashes) = hashes_of(download.target, checksum, cancel)?.filter(|hashes| checksum.matches(hashes)) {
-            return Ok(Fetched { sha256: hashes.sha256, address: None, resumed_bytes: 0 });
-        }
-        if download.addresses.is_empty() {
-            return Err(FetchError::NoAddress { label: label.to_owned() });
-        }
-        let mut partial = Partial::open(label, download.target, checksum, cancel)?;
+        let mut partial = loop {
+            cancel.check()?;
+            let there = hashes_of(download.target, checksum, cancel)?;
+            if let Some(hashes) = there.filter(|hashes| checksum.matches(hashes)) {
+                return Ok(Fetched { sha256: hashes.sha256, address: None, resumed_bytes: 0 });
+            }
+            if download.addresses.is_empty() {
+                return Err(FetchError::NoAddress { label: label.to_owned() });
+            }
+            if let Some(partial) = Partial::open(label, download.target, checksum, cancel)? {
+                break partial;
+            }
+        };
         let resumed_bytes = partial.length();
         // An earlier attempt may have ended between the last byte and the renaming.
         let hashes = partial.hashes();

@@ -12,6 +12,8 @@ use crate::error::FetchError;
 /// Bytes that are read at once.
 const PIECE_BYTES: usize = 1 << 18;
 
+const OPERATION: &str = "preparing a download";
+
 /// A file that is not whole yet. Its name holds the first digits of the checksum: what belongs to another version of the
 /// file is never gone on with.
 pub(crate) struct Partial {
@@ -25,30 +27,23 @@ pub(crate) struct Partial {
 }
 
 impl Partial {
-    /// Opens what an earlier attempt left, or begins anew. The lock on it goes when this value does, or the process.
+    /// Opens what an earlier attempt left, or begins anew. The lock on it goes when this value does, or the process. None when
+    /// another finished or removed it meanwhile: the file may be at its place now.
     pub(crate) fn open(
         label: &str,
         target: &Path,
         checksum: &Checksum,
         cancel: &Cancel,
-    ) -> Result<Partial, FetchError> {
-        let operation = "preparing a download";
+    ) -> Result<Option<Partial>, FetchError> {
         let name = target.file_name().unwrap_or_default().to_string_lossy();
         let path = target.with_file_name(format!(".{name}.{}.part", checksum.short()));
         if let Some(folder) = target.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            fs_err::create_dir_all(folder).map_err(FetchError::io(operation))?;
+            fs_err::create_dir_all(folder).map_err(FetchError::io(OPERATION))?;
         }
         let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
         let mut options = File::options();
         let opened = options.read(true).write(true).create(true).truncate(false).open(&path);
-        let file = opened.map_err(named).map_err(FetchError::io(operation))?;
-        match file.try_lock() {
-            // Some shared file systems know no locks: the checksum is what correctness rests on.
-            Ok(()) | Err(TryLockError::Error(_)) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(FetchError::Busy { label: label.to_owned(), path: target.to_owned() });
-            }
-        }
+        let file = opened.map_err(named).map_err(FetchError::io(OPERATION))?;
         let mut partial = Partial {
             label: label.to_owned(),
             file,
@@ -58,8 +53,24 @@ impl Partial {
             hasher: Hasher::new(checksum),
             length: 0,
         };
+        if !partial.lock()? {
+            return Ok(None);
+        }
         partial.reread(cancel)?;
-        Ok(partial)
+        Ok(Some(partial))
+    }
+
+    /// Locks the open file; false when its name is another file's by now, or nobody's. Between opening and locking, the one who
+    /// had the lock may have given the file its final name, under which nobody may write.
+    fn lock(&self) -> Result<bool, FetchError> {
+        match self.file.try_lock() {
+            // Some shared file systems know no locks: the checksum is what correctness rests on.
+            Ok(()) | Err(TryLockError::Error(_)) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(FetchError::Busy { label: self.label.clone(), path: self.target.clone() });
+            }
+        }
+        is_named(&self.file, &self.path).map_err(FetchError::io(OPERATION))
     }
 
     /// Hashes what is there already.
@@ -137,6 +148,24 @@ impl Partial {
     }
 }
 
+/// Whether the file that stands at a path is the open one.
+#[cfg(unix)]
+fn is_named(file: &File, path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    let there = match fs_err::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        other => other?,
+    };
+    let open = file.metadata()?;
+    Ok((open.dev(), open.ino()) == (there.dev(), there.ino()))
+}
+
+/// Systems that are not Unix do not rename a file that another has open.
+#[cfg(not(unix))]
+fn is_named(_: &File, _: &Path) -> io::Result<bool> {
+    Ok(true)
+}
+
 /// The hashes of a file, if it is there.
 pub(crate) fn hashes_of(path: &Path, checksum: &Checksum, cancel: &Cancel) -> Result<Option<Hashes>, FetchError> {
     if !path.is_file() {
@@ -157,6 +186,42 @@ pub(crate) fn hashes_of(path: &Path, checksum: &Checksum, cancel: &Cancel) -> Re
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_locks_what_another_has_finished_begins_again() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let target = folder.path().join("file");
+        let checksum = Checksum::Sha256("0".repeat(8));
+        let open = || Partial::open("the file", &target, &checksum, &Cancel::new());
+        for finishes in [true, false] {
+            let mut first = open().expect("nobody has it").expect("it is at its place");
+            assert!(matches!(open(), Err(FetchError::Busy { .. })), "it is locked");
+            // Opened while the first has the lock, locked when it has let go.
+            let late = File::options().read(true).write(true).open(&first.path).expect("it is there");
+            let late = Partial {
+                label: first.label.clone(),
+                file: late,
+                path: first.path.clone(),
+                target: target.clone(),
+                checksum: checksum.clone(),
+                hasher: Hasher::new(&checksum),
+                length: 0,
+            };
+            first.write(b"whole").expect("there is space");
+            if finishes {
+                first.finish().expect("its name is free")
+            } else {
+                first.discard()
+            }
+            assert!(!late.lock().expect("nobody has it"), "finished: {finishes}");
+            // Another began anew under the same name: still not the same file.
+            let again = open().expect("the other lock is on another file").expect("it is at its place");
+            assert_eq!(again.length(), 0);
+            assert!(!late.lock().expect("its own file"), "finished: {finishes}");
+            again.discard();
+        }
+        assert_eq!(fs_err::read(&target).expect("the finished file"), b"whole");
+    }
 
     #[test]
     fn a_full_disk_is_said_to_be_full() {

@@ -1,18 +1,19 @@
 //! From an experiment to its stages: which sets, which encoders, which runs, and which of them are one piece of work.
 
+mod backbone;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::Result;
-use oodlab_base::{Key, KeyBuilder, text};
+use oodlab_base::{Key, KeyBuilder};
 use oodlab_datasets::{Benchmark, ImageSet, Library};
 use oodlab_detectors::{CONTROLS, Detector, DetectorError, ScoreSpec};
-use oodlab_encoders::weights::Weights;
-use oodlab_encoders::{Encoder, EncoderConfig, EncoderError};
+use oodlab_encoders::Encoder;
 use oodlab_features::Layer;
 use oodlab_features::library::{Place, StoredFeatures};
 
-use crate::config::{Cell, EncoderSection, Experiment, Protocol, Source};
+use crate::config::{Cell, Experiment, Protocol, Source};
 use crate::failure::at;
 use crate::lab::Lab;
 use crate::layer_choice;
@@ -20,6 +21,8 @@ use crate::stages::encode::Encode;
 use crate::stages::fit::Fit;
 use crate::stages::imported::Imported;
 use crate::stages::source::FeatureSource;
+
+pub use backbone::Backbone;
 
 /// Raise when a run's meaning changes: the key of its folder and of the column `run`.
 const REVISION: u32 = 1;
@@ -78,41 +81,6 @@ impl Run {
     /// Every encoding of the run, the training set first; equal ones may come twice.
     pub fn encodes(&self) -> impl Iterator<Item = &FeatureSource> {
         [&self.train, &self.id_test].into_iter().chain(self.outliers.iter().map(|outlier| &outlier.encode))
-    }
-}
-
-/// What makes the features of a run.
-#[derive(Clone)]
-pub enum Backbone {
-    /// A network, and where its weights come from.
-    Network(Arc<Encoder>, String),
-    /// Features under this name, made by another program.
-    Imported(String),
-}
-
-impl Backbone {
-    /// The network's key.
-    pub fn key(&self) -> Option<Key> {
-        match self {
-            Backbone::Network(encoder, _) => Some(encoder.key()),
-            Backbone::Imported(_) => None,
-        }
-    }
-
-    /// How many layers a network of this program has.
-    pub fn layers(&self) -> usize {
-        match self {
-            Backbone::Network(encoder, _) => encoder.layers().len(),
-            Backbone::Imported(_) => 0,
-        }
-    }
-
-    /// Where its weights come from, for people.
-    pub fn weights(&self) -> String {
-        match self {
-            Backbone::Network(_, weights) => weights.clone(),
-            Backbone::Imported(name) => format!("imported features {name}"),
-        }
     }
 }
 
@@ -239,26 +207,6 @@ impl Planner<'_> {
         Ok(benchmark)
     }
 
-    fn backbone(&mut self, section: &EncoderSection) -> Result<Backbone> {
-        match section {
-            EncoderSection::Network(config) => {
-                let (encoder, weights) = self.encoder(config)?;
-                Ok(Backbone::Network(encoder, weights))
-            }
-            EncoderSection::Imported { imported } => {
-                let known = self.lab.features().encoders()?;
-                if known.contains(imported) {
-                    return Ok(Backbone::Imported(imported.clone()));
-                }
-                let hint = text::hint(imported, known.iter().map(String::as_str));
-                let how = format!("oodlab features import FILE --encoder {imported} --set SET --split SPLIT");
-                let known = if known.is_empty() { "nothing yet".to_owned() } else { known.join(", ") };
-                let what = format!("no features were imported as {imported:?}{hint} (imported: {known}); run: {how}");
-                Err(at("encoder.imported", &what))
-            }
-        }
-    }
-
     fn inlier(&mut self, backbone: &Backbone, set: &str, split: &str, limit: Option<usize>) -> Result<FeatureSource> {
         match backbone {
             Backbone::Network(encoder, _) => {
@@ -315,45 +263,6 @@ impl Planner<'_> {
         }
         self.imported.insert(place.clone(), stored.clone());
         Ok(stored)
-    }
-
-    fn encoder(&mut self, config: &EncoderConfig) -> Result<(Arc<Encoder>, String)> {
-        let identity = serde_json::to_string(config)?;
-        if let Some(known) = self.encoders.get(&identity) {
-            return Ok(known.clone());
-        }
-        let networks = oodlab_encoders::networks();
-        if !networks.iter().any(|network| network.name == config.network) {
-            let names = networks.iter().map(|network| network.name.as_str());
-            let hint = text::hint(&config.network, names.clone());
-            let known = names.collect::<Vec<_>>().join(", ");
-            return Err(at("encoder.network", &format!("unknown network {:?}{hint} (known: {known})", config.network)));
-        }
-        let mut config = config.clone();
-        let weights = match config.weights.as_deref() {
-            Some("embedded") => Weights::embedded(&config.network).ok_or_else(|| {
-                at("encoder.weights", &format!("the program carries no weights of {}", config.network))
-            })??,
-            named => {
-                let (library, name) = (self.lab.weights()?, named.unwrap_or(&config.network));
-                let found = library.find(name).map_err(|error| at("encoder.weights", &error.to_string()))?;
-                // What the weights were trained with, unless the experiment says otherwise.
-                let trained = library.manifest(name).and_then(|manifest| manifest.normalisation);
-                config.normalisation = config.normalisation.or(trained);
-                found
-            }
-        };
-        let encoder = Encoder::new(&config, &weights).map_err(|error| match error {
-            EncoderError::Resolution { .. } => at("encoder.resolution", &error.to_string()),
-            EncoderError::Pooling { .. } => at("encoder.pooling", &error.to_string()),
-            EncoderError::Precision => at("encoder.precision", &error.to_string()),
-            EncoderError::Normalisation(_) => at("encoder.normalisation", &error.to_string()),
-            other => at("encoder.weights", &other.to_string()),
-        })?;
-        let encoder = Arc::new(encoder);
-        let known = (encoder, weights.source().to_owned());
-        self.encoders.insert(identity, known.clone());
-        Ok(known)
     }
 
     fn set(&mut self, name: &str, split: &str, limit: Option<usize>) -> Result<Arc<ImageSet>> {

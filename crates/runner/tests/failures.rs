@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use support::{SMALL, Sandbox, wait_until};
@@ -19,11 +20,16 @@ fn one_error(text: &str) {
     assert!(!text.contains("panicked"), "{text}");
 }
 
+/// Encoded parts in the store.
+fn parts(sandbox: &Sandbox) -> usize {
+    let is_part = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("part-"));
+    sandbox.files("store/artifacts/encode").iter().filter(|path| is_part(path)).count()
+}
+
 #[test]
 fn ctrl_c_keeps_finished_parts_and_says_so() {
     let sandbox = small();
     let mut child = sandbox.command(&RUN).stderr(std::process::Stdio::piped()).spawn().expect("the program starts");
-    let parts = |sandbox: &Sandbox| sandbox.files("store/artifacts/encode").len();
     assert!(wait_until(&mut child, || parts(&sandbox) > 0), "encoding never began");
     let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill runs");
     assert!(sent.success());
@@ -35,6 +41,24 @@ fn ctrl_c_keeps_finished_parts_and_says_so() {
     assert!(parts(&sandbox) > 0);
     assert_eq!(sandbox.leftovers(), Vec::<std::path::PathBuf>::new());
     sandbox.ok(&RUN);
+}
+
+#[test]
+fn ctrl_c_does_not_wait_for_the_part_under_way() {
+    let sandbox = small();
+    // Large images: a part takes far longer than one of them.
+    let slow = [&RUN[..], &["encoder.resolution=1024", "--threads", "1"]].concat();
+    let mut child = sandbox.command(&slow).stderr(std::process::Stdio::piped()).spawn().expect("the program starts");
+    let begun = || !sandbox.files("store/artifacts/encode").is_empty();
+    assert!(wait_until(&mut child, begun), "encoding never began");
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill runs");
+    assert!(sent.success());
+    let output = child.wait_with_output().expect("the program ends");
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(130), "{told}");
+    one_error(&told);
+    assert_eq!(parts(&sandbox), 0, "all of a part was computed first");
+    assert!(!begun(), "a lease was left: {:?}", sandbox.files("store/artifacts/encode"));
 }
 
 #[test]

@@ -348,6 +348,22 @@ fn rows_are_named_as_images_on_wish() {
 }
 
 #[test]
+fn an_experiments_limit_holds_for_imported_features_too() {
+    let sandbox = small();
+    synthetic(&sandbox, &["native"]);
+    let export = |limit: &str, file: &str| {
+        let what = ["--set", "stripes", "--split", "test", "-o", file, "--json"];
+        let base = ["features", "export", "small.yaml", "encoder.imported=mine", "protocols=[native]", limit];
+        let told = sandbox.ok(&[&base[..], &what[..]].concat());
+        serde_json::from_str::<serde_json::Value>(&told).expect("JSON")[0]["rows"].clone()
+    };
+    assert_eq!(export("limit.ood=20", "first.npz"), 20);
+    assert_eq!(export("limit.ood=200", "all.npz"), 25);
+    let encoder = ["features", "import", "first.npz", "--encoder", "first", "--set", "stripes", "--split", "test"];
+    assert!(sandbox.ok(&encoder).contains("20 x 6  a=2 b=4"));
+}
+
+#[test]
 fn exports_name_what_there_is() {
     let sandbox = small();
     synthetic(&sandbox, &["both"]);

@@ -15,7 +15,7 @@ use crate::holder::Process;
 use crate::lease::Holding;
 use crate::place;
 use crate::root::Store;
-use crate::survey::Stored;
+use crate::survey::{DeadLease, Stored};
 
 const OPERATION: &str = "collecting";
 
@@ -47,12 +47,13 @@ impl Store {
         };
         for entry in entries {
             let path = entry.map_err(failed())?.path();
-            let is_lease = path.file_name().and_then(|name| name.to_str()).is_some_and(place::is_lease);
-            if is_lease
-                && !stored.dead_leases.contains(&path)
-                && let Some((holding, lives)) = place::look(&path)?
-                && lives != Some(false)
-            {
+            if !path.file_name().and_then(|name| name.to_str()).is_some_and(place::is_lease) {
+                continue;
+            }
+            let Some(place::Seen { bytes, holding, lives }) = place::look(&path)? else { continue };
+            // Found dead, and no sign of life since, nor another in its place.
+            let known_dead = || stored.dead_leases.iter().any(|dead| dead.path == path && dead.bytes == bytes);
+            if lives != Some(false) && !known_dead() {
                 return Ok(Err(holding));
             }
         }
@@ -69,20 +70,19 @@ impl Store {
         Ok(Ok(()))
     }
 
-    /// Removes the leases that dead holders left on an artifact; returns how many.
+    /// Removes the leases that dead holders left on an artifact, and their claims, where they are still as they were found;
+    /// returns how many.
     ///
     /// # Errors
     /// When a file cannot be read or removed.
     pub fn remove_dead_leases(&self, stored: &Stored) -> Result<usize, StoreError> {
+        // Claims first: while one stands, the lease that it is on cannot be removed.
+        let is_claim =
+            |dead: &&DeadLease| dead.path.file_name().and_then(|name| name.to_str()).is_some_and(place::is_claim);
+        let (claims, leases): (Vec<_>, Vec<_>) = stored.dead_leases.iter().partition(is_claim);
         let mut removed = 0;
-        for path in &stored.dead_leases {
-            let is_claim = path.file_name().and_then(|name| name.to_str()).is_some_and(place::is_claim);
-            if is_claim {
-                file::remove(path).map_err(StoreError::io(OPERATION, path))?;
-                removed += 1;
-            } else if place::remove_dead(&self.root, path)? {
-                removed += 1;
-            }
+        for dead in claims.into_iter().chain(leases) {
+            removed += usize::from(place::remove_dead(&self.root, &dead.path, &dead.bytes)?);
         }
         Ok(removed)
     }

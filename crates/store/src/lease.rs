@@ -1,8 +1,9 @@
 //! Leases: one holder at a time, over processes and machines, without locks of the system and without clocks.
 //!
-//! A lease is the file `lock` in the artifact's folder, or `lock-part-<index>` for one part. It appears whole, by a hard link, and only where none is. Its
-//! holder rewrites a counter in it every few seconds. A holder is dead when this machine knows that its process is gone,
-//! or, for one on another machine, when its counter stood still for a minute of *this* process's steady clock.
+//! A lease is the file `lock` in the artifact's folder, or `lock-part-<index>` for one part. It appears whole, by a hard
+//! link, and only where none is. Its holder rewrites a counter in it every few seconds. A holder is dead when this machine
+//! knows that its process is gone, or, for one on another machine, when its counter stood still for a minute of *this*
+//! process's steady clock.
 //!
 //! A file that names a holder may be removed or replaced only by whoever has the claim on that holder: a file
 //! `lock-claim-<token of the holder>`, taken like a lease. So of two that find the same holder dead, one replaces the
@@ -134,8 +135,8 @@ impl Artifact {
         let path = self.folder.join(name);
         let Some(taken) = take(&self.root, &path, watch)? else { return Ok(None) };
         // Once an artifact, not once a part: the folder may hold thousands of files.
-        if name == LOCK {
-            sweep_claims(&self.folder);
+        if self.root.begin_sweep(&self.folder) {
+            sweep_claims(&self.root, &self.folder);
         }
         Lease::begin(Arc::clone(&self.root), path, taken, timing).map(Some)
     }

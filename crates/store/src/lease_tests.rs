@@ -211,10 +211,84 @@ fn the_lease_of_a_dead_holder_is_removed_and_that_of_a_successor_stays() {
     let artifact = artifact(folder.path());
     place(&artifact, dead());
     let path = artifact.folder.join(LOCK);
-    assert!(remove_dead(&artifact.root, &path).expect("removable"));
+    let dead = fs::read(&path).expect("the dead holder's file");
+    assert!(remove_dead(&artifact.root, &path, &dead).expect("removable"));
     assert_eq!(files(&artifact.folder), Vec::<String>::new());
     let lease = artifact.lease(&Cancel::new()).expect("a lease");
-    assert!(!remove_dead(&artifact.root, &path).expect("a look"));
+    assert!(!remove_dead(&artifact.root, &path, &dead).expect("a look"));
     assert!(path.exists());
     drop(lease);
+}
+
+/// The only artifact of a store that has a dead lease, as a survey finds it.
+fn surveyed(store: &Store) -> crate::Stored {
+    let mut all = store.survey().expect("a survey");
+    assert!(all.len() == 1 && all[0].in_use.is_none() && all[0].dead_leases.len() == 1, "{all:?}");
+    all.remove(0)
+}
+
+#[test]
+fn what_stands_in_a_dead_holders_place_since_the_survey_is_spared() {
+    if Process::this().table.is_empty() {
+        return; // This system does not tell which processes live.
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let store = Store::open(folder.path()).expect("a store");
+    let artifact = store.artifact("stage", &Key::of_bytes(b"key"));
+    artifact.write_part(0, b"a part").expect("writing");
+    let path = artifact.folder.join(LOCK);
+    let spared = |stored: &crate::Stored, holder: &Holder| {
+        assert!(store.delete(stored).expect("a look").is_err());
+        assert_eq!(store.remove_dead_leases(stored).expect("a look"), 0);
+        assert_eq!(Holder::decode(&fs::read(&path).expect("still there")), Some(holder.clone()));
+        assert_eq!(artifact.parts().expect("listing"), [0]);
+    };
+    place(&artifact, dead());
+    let stored = surveyed(&store);
+    spared(&stored, &place(&artifact, elsewhere()));
+    // Silent for hours when it was looked at; then it goes on (a machine that slept).
+    let silent = fs::OpenOptions::new().write(true).open(&path).expect("the lease's file");
+    let hours_ago = std::time::SystemTime::now() - Duration::from_secs(3 * 3600);
+    silent.file().set_modified(hours_ago).expect("its own file");
+    let stored = surveyed(&store);
+    let holder = Holder::decode(&stored.dead_leases[0].bytes).expect("a holder");
+    let awake = Holder { beat: Holder::beat(1), ..holder };
+    fs::write(&path, awake.encode()).expect("a beat");
+    spared(&stored, &awake);
+    // And where nothing changed, it goes.
+    silent.file().set_modified(hours_ago).expect("its own file");
+    assert_eq!(store.delete(&surveyed(&store)).expect("deleting"), Ok(()));
+    assert!(!artifact.folder.exists());
+}
+
+#[test]
+fn a_dead_claim_is_removed_and_that_of_a_successor_stays() {
+    if Process::this().table.is_empty() {
+        return; // This system does not tell which processes live.
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let store = Store::open(folder.path()).expect("a store");
+    let artifact = store.artifact("stage", &Key::of_bytes(b"key"));
+    fs::create_dir_all(&artifact.folder).expect("the artifact's folder");
+    let path = artifact.folder.join(format!("{CLAIM}{}", Holder::new().token));
+    let claim = |process| fs::write(&path, Holder { process, ..Holder::new() }.encode()).expect("a claim's file");
+    claim(dead());
+    let stored = surveyed(&store);
+    for successor in [Process::this().clone(), elsewhere()] {
+        claim(successor);
+        assert_eq!(store.remove_dead_leases(&stored).expect("a look"), 0);
+        assert!(path.exists());
+    }
+    claim(dead());
+    assert_eq!(store.remove_dead_leases(&surveyed(&store)).expect("removing"), 1);
+    assert_eq!(files(&artifact.folder), Vec::<String>::new());
+    // The first lease of a process on a part takes dead claims away too, and leaves others alone.
+    claim(dead());
+    drop(artifact.try_lease_part(0).expect("a look").expect("it is free"));
+    assert_eq!(files(&artifact.folder), Vec::<String>::new());
+    let store = Store::open(folder.path()).expect("a store opened anew");
+    claim(elsewhere());
+    let again = store.artifact("stage", &Key::of_bytes(b"key"));
+    drop(again.try_lease_part(0).expect("a look").expect("it is free"));
+    assert!(path.exists());
 }

@@ -42,4 +42,4 @@ pub use collect::Leftover;
 pub use error::StoreError;
 pub use lease::{Holding, Lease};
 pub use root::Store;
-pub use survey::{Damage, Stored};
+pub use survey::{Damage, DeadLease, Stored};

@@ -23,6 +23,9 @@ pub(crate) const CLAIM: &str = "lock-claim-";
 
 pub(crate) const OPERATION: &str = "taking a lease";
 
+/// The silence for whoever looks once and does not wait: no other's claim is taken over whose holder cannot be asked after.
+const NEVER: Duration = Duration::MAX;
+
 /// Whether a file of an artifact is a lease.
 pub(crate) fn is_lease(name: &str) -> bool {
     name == LOCK || name.starts_with(PART_LOCK)
@@ -33,19 +36,28 @@ pub(crate) fn is_claim(name: &str) -> bool {
     name.starts_with(CLAIM)
 }
 
-/// Whom a file names, and whether they live (`None`: that cannot be told from here); nothing when the file is gone.
-pub(crate) fn look(path: &Path) -> Result<Option<(Holding, Option<bool>)>, StoreError> {
+/// What a file that names a holder said when it was read.
+pub(crate) struct Seen {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) holding: Holding,
+    /// Whether the holder lives; none when that cannot be told from here.
+    pub(crate) lives: Option<bool>,
+}
+
+/// Looks at a file that names a holder; nothing when it is gone.
+pub(crate) fn look(path: &Path) -> Result<Option<Seen>, StoreError> {
     let Some(bytes) = file::read(path).map_err(StoreError::io("looking at a lease", path))? else { return Ok(None) };
     let holder = Holder::decode(&bytes);
     let lives = holder.as_ref().and_then(|holder| holder.process.lives());
-    Ok(Some((Holding::of(holder), lives)))
+    Ok(Some(Seen { bytes, holding: Holding::of(holder), lives }))
 }
 
-/// Removes the file of a holder who is dead, or whom the caller found silent for long enough. It is taken over like any dead
-/// holder's and let go at once, so that no living file is removed. False when another has it.
-pub(crate) fn remove_dead(root: &Root, path: &Path) -> Result<bool, StoreError> {
-    let Some(taken) = take(root, path, &mut Watch::new(Duration::ZERO))? else { return Ok(false) };
-    let_go(root, path, &taken.holder.token, Duration::ZERO)?;
+/// Removes the file of a holder whom the caller found dead when it read `found`. It is taken over like any dead holder's and
+/// let go at once, so that no living file is removed. False when there is another file by now, or none, or when another is
+/// about to replace it.
+pub(crate) fn remove_dead(root: &Root, path: &Path, found: &[u8]) -> Result<bool, StoreError> {
+    let Some(Taken { holder, .. }) = take_dead(root, path, found)? else { return Ok(false) };
+    let_go(root, path, &holder.token, NEVER)?;
     Ok(true)
 }
 
@@ -103,11 +115,22 @@ impl Watch {
 
 /// Puts a file of our own at `path` if none is there, or if the one there belongs to a dead holder.
 pub(crate) fn take(root: &Root, path: &Path, watch: &mut Watch) -> Result<Option<Taken>, StoreError> {
-    let failed = |error| StoreError::io(OPERATION, path)(error);
-    let found = file::read(path).map_err(failed)?;
+    let found = file::read(path).map_err(StoreError::io(OPERATION, path))?;
     if found.as_ref().is_some_and(|bytes| !watch.is_dead(bytes)) {
         return Ok(None);
     }
+    put(root, path, found.as_deref(), watch.silence)
+}
+
+/// Puts a file of our own at `path` if the one there still reads `dead`.
+fn take_dead(root: &Root, path: &Path, dead: &[u8]) -> Result<Option<Taken>, StoreError> {
+    let found = file::read(path).map_err(StoreError::io(OPERATION, path))?;
+    if found.as_deref() == Some(dead) { put(root, path, found.as_deref(), NEVER) } else { Ok(None) }
+}
+
+/// Puts a file of our own at `path`, where none was found, or that of a dead holder.
+fn put(root: &Root, path: &Path, found: Option<&[u8]>, silence: Duration) -> Result<Option<Taken>, StoreError> {
+    let failed = |error| StoreError::io(OPERATION, path)(error);
     let holder = Holder::new();
     let bytes = holder.encode();
     let mut temporary = root.temporary_for(path, OPERATION)?;
@@ -115,7 +138,7 @@ pub(crate) fn take(root: &Root, path: &Path, watch: &mut Watch) -> Result<Option
     let file = temporary.file().try_clone().map_err(failed)?;
     let placed = match found {
         None => appear(temporary.path(), path).map_err(failed)?,
-        Some(dead) => replace(root, temporary.path(), path, &mark(&dead), watch.silence)?,
+        Some(dead) => replace(root, temporary.path(), path, &mark(dead), silence)?,
     };
     Ok(placed.then_some(Taken { file, holder }))
 }
@@ -185,17 +208,16 @@ pub(crate) fn holds(path: &Path, token: &str) -> bool {
     file::read(path).ok().flatten().is_some_and(|bytes| mark(&bytes) == token)
 }
 
-/// Removes claims that processes of this machine left when they were killed.
-pub(crate) fn sweep_claims(folder: &Path) {
+/// Removes claims that processes of this machine left when they were killed. What cannot be removed waits for the next time.
+pub(crate) fn sweep_claims(root: &Root, folder: &Path) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
-        let is_claim = entry.file_name().to_str().is_some_and(|name| name.starts_with(CLAIM));
-        let dead = || {
-            let bytes = file::read(&entry.path()).ok().flatten()?;
-            Holder::decode(&bytes)?.process.lives().map(|lives| !lives)
-        };
-        if is_claim && dead() == Some(true) {
-            let _ = file::remove(&entry.path());
+        if !entry.file_name().to_str().is_some_and(is_claim) {
+            continue;
+        }
+        let path = entry.path();
+        if let Ok(Some(Seen { bytes, lives: Some(false), .. })) = look(&path) {
+            let _ = remove_dead(root, &path, &bytes);
         }
     }
 }

@@ -1,8 +1,9 @@
 //! The store's folder.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use fs_err as fs;
@@ -35,7 +36,7 @@ impl Store {
         fs::create_dir_all(root.join(TEMPORARIES)).map_err(not_writable)?;
         // Working folders change; a store that was opened does not.
         let absolute = fs::canonicalize(root).map_err(not_writable)?;
-        let root = Root { temporaries: absolute.join(TEMPORARIES), path: absolute };
+        let root = Root { temporaries: absolute.join(TEMPORARIES), path: absolute, swept: Mutex::default() };
         let probe = root.temporary().map_err(not_writable)?;
         root.remove_leftovers(&probe);
         drop(probe);
@@ -61,6 +62,8 @@ impl Store {
 pub(crate) struct Root {
     pub(crate) path: PathBuf,
     pub(crate) temporaries: PathBuf,
+    /// Folders of artifacts out of which dead claims were taken.
+    swept: Mutex<BTreeSet<PathBuf>>,
 }
 
 impl Root {
@@ -108,6 +111,11 @@ impl Root {
             return StoreError::Gone { root: self.path.clone(), operation };
         }
         StoreError::write(operation, path, 0)(error)
+    }
+
+    /// Whether dead claims were not looked for in this folder yet; asking counts as looking.
+    pub(crate) fn begin_sweep(&self, folder: &Path) -> bool {
+        self.swept.lock().unwrap_or_else(PoisonError::into_inner).insert(folder.to_owned())
     }
 
     /// The file system's own time: ages of its files are measured against it, whatever this machine's clock says.

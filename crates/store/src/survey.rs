@@ -42,8 +42,17 @@ pub struct Stored {
     pub note: Option<BTreeMap<String, String>>,
     /// Who works on it at this moment.
     pub in_use: Option<Holding>,
-    /// Files of leases whose holders are dead.
-    pub dead_leases: Vec<PathBuf>,
+    /// Files of leases, and of claims on them, whose holders are dead.
+    pub dead_leases: Vec<DeadLease>,
+}
+
+/// The file of a dead holder, as it was when it was looked at: another may stand at its path by now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLease {
+    /// The file.
+    pub path: PathBuf,
+    /// What it said, the sign of life included.
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// Something wrong with an artifact.
@@ -185,11 +194,11 @@ fn look_at(stage: String, key: String, folder: PathBuf, now: SystemTime) -> Resu
         if let Some(index) = part::index_of(name) {
             stored.parts.push(index);
         } else if place::is_lease(name) || place::is_claim(name) {
-            let Some((holding, lives)) = place::look(&path)? else { continue };
+            let Some(place::Seen { bytes, holding, lives }) = place::look(&path)? else { continue };
             if lives.unwrap_or(age < SILENCE) {
                 stored.in_use = Some(holding);
             } else {
-                stored.dead_leases.push(path);
+                stored.dead_leases.push(DeadLease { path, bytes });
             }
         }
     }
@@ -199,7 +208,7 @@ fn look_at(stage: String, key: String, folder: PathBuf, now: SystemTime) -> Resu
         stored.age = modified.and_then(|then| now.duration_since(then).ok()).unwrap_or_default();
     }
     stored.parts.sort_unstable();
-    stored.dead_leases.sort();
+    stored.dead_leases.sort_by(|a, b| a.path.cmp(&b.path));
     let done = file::read(&folder.join(DONE)).map_err(StoreError::io(OPERATION, &folder))?;
     let done = done.and_then(|bytes| serde_json::from_slice::<Done>(&bytes).ok());
     stored.note = done.filter(|done| done.format == FORMAT && done.key == stored.key).map(|done| done.note);

@@ -18,7 +18,7 @@ use oodlab_kernels::cuda::{Buffer, CudaError, Gpu, rearrange};
 use oodlab_kernels::pointwise_conv::cuda::{CudaPointwiseConv, CudaResidual};
 use oodlab_kernels::simd::{SizeError, padded_channels};
 
-use crate::encoder::EncoderConfig;
+use crate::encoder::{EncoderConfig, Precision};
 use crate::error::EncoderError;
 use crate::fold::{HeadPolicy, fold_tensors};
 use crate::network::Slot;
@@ -179,7 +179,7 @@ impl CudaNetwork {
     /// reasonably, at most [`LARGEST_BATCH`], where it is none.
     ///
     /// # Errors
-    /// When network, resolution or pooling are not possible, the weights are not the network's, or the GPU refuses.
+    /// When network, resolution, pooling or precision are not possible (f32 only), the weights are not the network's, or the GPU refuses.
     pub fn new(
         gpu: &Gpu,
         config: &EncoderConfig,
@@ -187,6 +187,9 @@ impl CudaNetwork {
         batch: Option<usize>,
     ) -> Result<CudaNetwork, CudaEncoderError> {
         let (network, resolution) = config.resolve()?;
+        if config.precision != Precision::F32 {
+            return Err(EncoderError::Precision.into());
+        }
         let tensors = fold_tensors(&network, weights, HeadPolicy::Keep)?;
         let mut built = build::build(gpu, &network, &tensors, resolution as usize, config.pooling)?;
         if let Some(batch) = batch {

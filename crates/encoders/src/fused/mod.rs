@@ -9,6 +9,8 @@ mod build;
 mod operation;
 mod tap;
 mod transformer;
+#[cfg(test)]
+mod tests;
 mod workspace;
 
 use oodlab_kernels::pointwise_conv::{Pixels, Placement, PointwiseConv};

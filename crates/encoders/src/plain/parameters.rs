@@ -7,7 +7,7 @@ use candle_core::{Device, Tensor, Var};
 
 use super::batch_norm::Statistics;
 use crate::error::EncoderError;
-use crate::fold::{HeadPolicy, fold_tensors, head_units, is_folded};
+use crate::fold::{HeadPolicy, fold_tensors, head_units, is_folded, native};
 use crate::network::{Network, Unit};
 use crate::weights::{self, Weights};
 
@@ -30,7 +30,7 @@ pub(super) struct Parameters {
 impl Parameters {
     /// Takes over weights, which must be the network's.
     pub fn new(network: &Network, weights: &Weights, train: bool) -> Result<Parameters, EncoderError> {
-        let weights = &*weights.for_network(network.name)?;
+        let weights = &*native(network, weights)?;
         // Folding checks every name, shape and value; its result is not needed.
         fold_tensors(network, weights, HeadPolicy::Keep)?;
         let folded = is_folded(network, weights);

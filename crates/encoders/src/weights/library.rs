@@ -94,6 +94,15 @@ impl WeightLibrary {
     /// are not here, with how to get them; [`WeightError::WrongChecksum`] for a file that is not what its name says;
     /// else as [`Weights::read`].
     pub fn find(&self, name: &str) -> Result<Weights, WeightError> {
+        Ok(self.find_known(name)?.0)
+    }
+
+    /// As [`WeightLibrary::find`], with what is known of the weights that were found, under whatever name they were asked for;
+    /// none for a file that no manifest describes.
+    ///
+    /// # Errors
+    /// As [`WeightLibrary::find`].
+    pub fn find_known(&self, name: &str) -> Result<(Weights, Option<&WeightManifest>), WeightError> {
         let by_name: Vec<&WeightManifest> = self.all().filter(|manifest| manifest.name == name).collect();
         let by_network = || self.all().filter(|manifest| manifest.network == name).collect();
         let candidates: Vec<&WeightManifest> = if by_name.is_empty() { by_network() } else { by_name };
@@ -110,7 +119,10 @@ impl WeightLibrary {
             [] => Err(self.not_at_hand(candidates[0])),
             [manifest] => match self.presence(manifest) {
                 Presence::Imported(path) => self.read(&path),
-                _ => Weights::embedded(&manifest.name).unwrap_or_else(|| Err(self.not_at_hand(manifest))),
+                _ => {
+                    let embedded = Weights::embedded(&manifest.name);
+                    Ok((embedded.unwrap_or_else(|| Err(self.not_at_hand(manifest)))?, Some(manifest)))
+                }
             },
             several => {
                 let known: Vec<&str> = several.iter().map(|manifest| manifest.name.as_str()).collect();
@@ -119,8 +131,8 @@ impl WeightLibrary {
         }
     }
 
-    /// Reads a file; one that carries the name of known weights must be what the name says.
-    fn read(&self, path: &Path) -> Result<Weights, WeightError> {
+    /// Reads a file and recognises it; one that carries the name of known weights must be what the name says.
+    fn read(&self, path: &Path) -> Result<(Weights, Option<&WeightManifest>), WeightError> {
         let weights = Weights::read(path)?;
         let found = weights.sha256().unwrap_or_default().to_owned();
         match self.recognise(path, &found) {
@@ -130,9 +142,9 @@ impl WeightLibrary {
                 metadata.entry("licence".to_owned()).or_insert_with(|| manifest.licence.clone());
                 metadata.entry("weights".to_owned()).or_insert_with(|| manifest.name.clone());
                 metadata.entry("network".to_owned()).or_insert_with(|| manifest.network.clone());
-                Ok(weights.with_metadata(metadata))
+                Ok((weights.with_metadata(metadata), Some(manifest)))
             }
-            Err(_) => Ok(weights),
+            Err(_) => Ok((weights, None)),
         }
     }
 

@@ -198,6 +198,8 @@ fn own_weights_get_a_name_and_are_known_from_then_on() {
         ("resnet20", "taken"),
         ("densenet100", "taken"),
         ("embedded", "taken"),
+        ("resnet18-f37072fd", "file of this name"),
+        ("densenet100_cifar10", "file of this name"),
     ] {
         let error = library.import_own(&from, OwnWeights { name: Some(name), ..own }).expect_err(reason).to_string();
         assert!(error.contains(reason), "{name}: {error}");
@@ -205,6 +207,11 @@ fn own_weights_get_a_name_and_are_known_from_then_on() {
     let error =
         library.import_own(&from, OwnWeights { name: None, ..own }).expect_err("blank and capitals").to_string();
     assert!(error.contains("--name"), "{error}");
+    // A copy of a published file that was trained further, under its old name.
+    let tuned = folder.path().join("resnet20-12fca82f.safetensors");
+    fs_err::copy(&from, &tuned).expect("copies");
+    let error = library.import_own(&tuned, OwnWeights { name: None, ..own }).expect_err("published").to_string();
+    assert!(error.contains("file of this name") && error.contains("--name"), "{error}");
     let error = library.import_own(&from, OwnWeights { network: "resnet56", ..own }).expect_err("another network");
     assert!(matches!(&error, WeightError::OtherNetwork { .. }), "{error}");
     assert_eq!(files(&root), Vec::<String>::new());
@@ -225,9 +232,47 @@ fn own_weights_get_a_name_and_are_known_from_then_on() {
     assert_eq!(stem(&library).expect("the new ones"), 0.5);
     make_real(&root.join("hall-1.safetensors"), 0.75);
     assert!(matches!(stem(&library), Err(WeightError::WrongChecksum { .. })));
+    // A description whose name a later version gave to a published file.
+    let described = fs_err::read_to_string(root.join("hall-1.weights.yaml")).expect("a description");
+    let published = root.join("resnet18-f37072fd.weights.yaml");
+    fs_err::write(&published, described.replace("hall-1", "resnet18-f37072fd")).expect("writable");
+    assert!(WeightLibrary::open(&root).expect_err("published").to_string().contains("belongs to published weights"));
+    fs_err::remove_file(&published).expect("removable");
     // A description that is wrong is said to be.
     fs_err::write(root.join("hall-1.weights.yaml"), "name: other").expect("writable");
     assert!(WeightLibrary::open(&root).expect_err("wrong").to_string().contains("hall-1"));
+}
+
+#[test]
+fn what_weights_were_trained_with_is_known_however_they_are_asked_for() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let known = |library: &WeightLibrary, name: &str| {
+        let (_, manifest) = library.find_known(name).expect(name);
+        manifest.map(|manifest| (manifest.name.clone(), manifest.normalisation))
+    };
+    let half = |name: &str| Some((name.to_owned(), Some(Normalisation::HALF)));
+    // Published weights, in a file of another name.
+    let mut published = library(folder.path());
+    published.manifests[0].normalisation = Some(Normalisation::HALF);
+    let path = folder.path().join("from/whatever.safetensors");
+    assert_eq!(known(&published, path.to_str().expect("UTF-8")), half("full"));
+    published.import(&path).expect("an import");
+    for name in ["full", "toy"] {
+        assert_eq!(known(&published, name), half("full"), "{name}");
+    }
+    // Own weights, the only ones of their network.
+    let (network, from) = ("wrn-40-2", folder.path().join("mine.safetensors"));
+    let weights = crate::formula::weights(network).expect("a known network");
+    convert(&weights, network, &from, ConvertOptions::default()).expect("a file");
+    let mut library = WeightLibrary::open(&folder.path().join("own")).expect("sound manifests");
+    assert_eq!(known(&library, from.to_str().expect("UTF-8")), None, "nothing is known of them yet");
+    let own = OwnWeights { name: Some("mine"), network, normalisation: Some(Normalisation::HALF) };
+    let to = library.import_own(&from, own).expect("an import").to;
+    for name in ["mine", network, from.to_str().expect("UTF-8"), to.to_str().expect("UTF-8")] {
+        assert_eq!(known(&library, name), half("mine"), "{name}");
+    }
+    let embedded = known(&library, "efficientnet-lite0").expect("the program's own");
+    assert_eq!(embedded.1, Some(Normalisation::LITE));
 }
 
 #[test]

@@ -103,8 +103,18 @@ impl WeightLibrary {
         if taken || name == "embedded" || Network::named(name).is_some() {
             return wrong("it is taken; choose another with --name");
         }
+        if self.manifests.iter().any(|known| has_file(known, name)) {
+            return wrong("published weights have a file of this name; choose another with --name");
+        }
         Ok(())
     }
+}
+
+/// Whether a file of these weights, under any of its names, is `<name>.<suffix>`: own weights of that name would stand in its
+/// place, or be taken for it.
+fn has_file(known: &WeightManifest, name: &str) -> bool {
+    let stem = |file: &str| file.rsplit_once('.').map_or(file, |(stem, _)| stem).to_lowercase();
+    known.files.iter().map(|file| &file.file).chain(&known.aliases).any(|file| stem(file) == name)
 }
 
 /// All descriptions of a folder, in byte order of their names.
@@ -126,7 +136,7 @@ pub(super) fn read_all(root: &Path, known: &[WeightManifest]) -> Result<Vec<Weig
         let text = fs_err::read_to_string(&path).map_err(WeightError::io(operation))?;
         let manifest = parse(name, &text)?;
         // A later version of this program may come to know the name.
-        if known.iter().any(|known| known.name == manifest.name) {
+        if known.iter().any(|known| known.name == manifest.name || has_file(known, &manifest.name)) {
             return Err(wrong(
                 "this name belongs to published weights: rename the file, its description and `name:` in it".to_owned(),
             ));

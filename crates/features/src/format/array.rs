@@ -6,6 +6,8 @@ use crate::FeatureError;
 
 /// Values are converted in pieces of this many bytes, so that a file is never held beside its values.
 const PIECE_BYTES: usize = 1 << 16;
+/// Room is made for so many values before any was read.
+const FIRST_ROOM: usize = 1 << 15;
 
 /// The numbers or texts of one array, row-major.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,7 +85,7 @@ impl Number {
         }
     }
 
-    /// Reads `count` numbers. The caller has bounded `count` by the size of the file.
+    /// Reads `count` numbers. Too large a `count` is an error when the input ends.
     pub(super) fn read(self, input: &mut impl Read, count: usize, big_endian: bool) -> Result<Values, FeatureError> {
         // Shifting into a u64 serves both orders and every width.
         macro_rules! numbers {
@@ -119,12 +121,12 @@ fn numbers<const WIDTH: usize, T>(
     convert: impl Fn([u8; WIDTH]) -> Result<T, FeatureError>,
 ) -> Result<Vec<T>, FeatureError> {
     let mut values = Vec::new();
-    reserve(&mut values, count)?;
     let mut piece = vec![0; PIECE_BYTES.min(count.saturating_mul(WIDTH))];
     while values.len() < count {
         let bytes = (count - values.len()).saturating_mul(WIDTH).min(piece.len());
         let piece = &mut piece[..bytes];
         input.read_exact(piece)?;
+        grow(&mut values, bytes / WIDTH, count)?;
         for number in piece.as_chunks::<WIDTH>().0 {
             let mut number = *number;
             if big_endian {
@@ -139,6 +141,15 @@ fn numbers<const WIDTH: usize, T>(
 /// Makes room; that there is none is an error of this file, not the end of the program.
 pub(super) fn reserve<T>(values: &mut Vec<T>, count: usize) -> Result<(), FeatureError> {
     values.try_reserve_exact(count).map_err(|_| FeatureError::Format(format!("no memory for {count} values")))
+}
+
+/// Makes room for `more` values of `count` in all: for as many again as are there, so that it is paid for by what was read.
+pub(super) fn grow<T>(values: &mut Vec<T>, more: usize, count: usize) -> Result<(), FeatureError> {
+    if values.capacity() - values.len() >= more {
+        return Ok(());
+    }
+    let room = more.max(values.len()).max(FIRST_ROOM).min(count - values.len());
+    reserve(values, room)
 }
 
 /// The product of a shape.

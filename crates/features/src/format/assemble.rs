@@ -141,6 +141,11 @@ impl<A: Arrays> Reader<'_, A> {
         let &[rows, columns] = shape.as_slice() else {
             return Err(FeatureError::Format(format!("{name:?} has shape {shape:?}, expected [rows, columns]")));
         };
+        // What takes no bytes is not bounded by the file: there may be any number of it.
+        if rows == 0 || columns == 0 {
+            let what = if rows == 0 { "rows" } else { "columns" };
+            return Err(FeatureError::Format(format!("{name:?} has shape {shape:?}: it has no {what}")));
+        }
         match values {
             Values::Floats(values) => Ok((rows, columns, values)),
             other => {

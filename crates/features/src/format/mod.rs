@@ -11,7 +11,8 @@
 //! | `labels` or `label` | `[rows]` | whole numbers | optional; all -1 means none |
 //! | `logits` | `[rows, classes]` | as `features` | optional |
 //!
-//! Values are kept as f32. Files are not trusted: no header makes the reader ask for more memory than the file can fill.
+//! Values are kept as f32. Files are not trusted: room is made for what was read and as much again, whatever a header says, and a
+//! packed npz array may be at most 64 times the file (and 16 MiB) large.
 
 mod array;
 mod assemble;

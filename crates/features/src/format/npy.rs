@@ -3,7 +3,7 @@
 
 use std::io::{Read, Seek, SeekFrom, Write};
 
-use super::array::{Array, Arrays, Number, Values, elements, reserve};
+use super::array::{Array, Arrays, Number, Values, elements, grow, reserve};
 use crate::FeatureError;
 
 /// A header larger than this is refused; numpy's own are below a kilobyte.
@@ -166,7 +166,8 @@ pub(super) fn read_values(header: &Header, input: &mut impl Read) -> Result<Arra
         })?),
     };
     let values = match (header.fortran_order, header.shape.as_slice()) {
-        (true, &[rows, columns]) => transposed(values, rows, columns)?,
+        // Of rows without columns there may be any number.
+        (true, &[rows, columns]) if count > 0 => transposed(values, rows, columns)?,
         (true, shape) if shape.len() > 2 => return Err(bad("column-major order with more than two dimensions")),
         _ => values,
     };
@@ -179,17 +180,22 @@ fn texts(
     size_bytes: usize,
     convert: impl Fn(&[u8]) -> Option<String>,
 ) -> Result<Vec<String>, FeatureError> {
+    let mut values = Vec::new();
+    if count == 0 {
+        return Ok(values);
+    }
     // Elements of no bytes at all cost a file nothing: their number is not bounded by it.
-    if size_bytes == 0 && count > 0 {
+    if size_bytes == 0 {
         return Err(bad("texts of no length"));
     }
-    let mut values = Vec::new();
-    reserve(&mut values, count)?;
     let mut bytes = Vec::new();
-    reserve(&mut bytes, size_bytes)?;
-    bytes.resize(size_bytes, 0);
     for _ in 0..count {
-        input.read_exact(&mut bytes)?;
+        bytes.clear();
+        input.by_ref().take(size_bytes as u64).read_to_end(&mut bytes)?;
+        if bytes.len() < size_bytes {
+            return Err(bad("cut short"));
+        }
+        grow(&mut values, 1, count)?;
         values.push(convert(&bytes).ok_or_else(|| bad("a text that is not Unicode"))?);
     }
     Ok(values)

@@ -36,7 +36,11 @@ impl<R: Read + Seek> NpzFile<R> {
     pub fn open(mut input: R) -> Result<NpzFile<R>, FeatureError> {
         let length = input.seek(SeekFrom::End(0))?;
         input.rewind()?;
-        let archive = ZipArchive::new(input).map_err(|error| bad(format!("damaged or truncated zip: {error}")))?;
+        let damaged = |error| bad(format!("damaged or truncated zip: {error}"));
+        let mut archive = ZipArchive::new(input).map_err(damaged)?;
+        if archive.has_overlapping_files().map_err(damaged)? {
+            return Err(bad("two arrays share their bytes"));
+        }
         let mut names = Vec::new();
         for index in 0..archive.len() {
             let Some(Ok(name)) = archive.name_for_index(index) else { return Err(bad("a name that is not text")) };

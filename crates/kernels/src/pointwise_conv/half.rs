@@ -2,7 +2,8 @@
 //!
 //! Inputs are rounded to bfloat16 (to even) on the way in, a block of pixels at a time; weights once. A pixel's sum runs
 //! over the same chunks of 32 inputs wherever it lies, and bias, residual and activation are f32. The language has no
-//! intrinsics for tiles yet, so their instructions are assembly.
+//! intrinsics for tiles yet, so their instructions are assembly. Sums stay in tiles from one piece of it to the next: such
+//! pieces keep their order, and nothing else in the program uses tiles.
 
 use super::PointwiseConv;
 use crate::simd::{AlignedBuffer, BLOCK};
@@ -120,16 +121,26 @@ mod tiles {
     /// the scale has as many values as a window has inputs, which are one part then.
     pub(crate) unsafe fn run(weights: &HalfWeights, product: &Product<'_>, scale: Option<&[f32]>) {
         ROUNDED.with_borrow_mut(|rounded| {
-            // SAFETY: the caller's; the tiles are configured before they are used and left unused afterwards.
+            // SAFETY: the caller's; the tiles are configured before they are used.
             unsafe {
                 asm!("ldtilecfg [{}]", in(reg) &raw const CONFIGURATION, options(nostack, readonly));
+                let _release = Release;
                 match weights.taps {
                     1 => pixels(weights, product, scale, rounded),
                     _ => windows(weights, product, rounded),
                 }
-                asm!("tilerelease", options(nostack, nomem));
             }
         });
+    }
+
+    /// Leaves the tiles unused, whatever happens between.
+    struct Release;
+
+    impl Drop for Release {
+        fn drop(&mut self) {
+            // SAFETY: only made where tiles are configured.
+            unsafe { asm!("tilerelease", options(nostack, nomem)) };
+        }
     }
 
     /// Windows of one part: a block of pixels is rounded to rows of whole chunks.

@@ -173,10 +173,14 @@ unsafe fn reduce_body<V: Vector>(reduction: Reduction) {
                 squares.mul(V::splat(share))
             } else {
                 let mut most = at(0);
-                for pixel in 1..pixels {
-                    most = at(pixel).max_with(most);
+                // 0, or NaN once a value is not finite: a maximum alone would forget it.
+                let mut poison = V::splat(0.0);
+                for pixel in 0..pixels {
+                    let value = at(pixel);
+                    poison = value.mul_add(V::splat(0.0), poison);
+                    most = value.max_with(most);
                 }
-                most
+                most.add(poison)
             };
             result.store(output.add(channel));
         }

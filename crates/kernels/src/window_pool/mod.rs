@@ -106,12 +106,16 @@ unsafe fn body<V: Vector>(pool: Pool) {
                     match pool.kind {
                         Kind::Max => {
                             let mut most = V::splat(f32::NEG_INFINITY);
+                            // 0, or NaN once a value is not finite: a maximum alone would forget it.
+                            let mut poison = V::splat(0.0);
                             for y in top..bottom {
                                 for x in left..right {
-                                    most = V::load(first.add((y * width + x) * channels)).max_with(most);
+                                    let value = V::load(first.add((y * width + x) * channels));
+                                    poison = value.mul_add(V::splat(0.0), poison);
+                                    most = value.max_with(most);
                                 }
                             }
-                            most.store(to);
+                            most.add(poison).store(to);
                         }
                         Kind::Average => {
                             let mut sum = V::splat(0.0);

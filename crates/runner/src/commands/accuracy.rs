@@ -6,7 +6,7 @@
 use anyhow::{Context, Result};
 use clap::Args;
 use oodlab_base::Progress;
-use oodlab_encoders::{Encoder, EncoderConfig};
+use oodlab_encoders::{Encoder, EncoderConfig, Precision};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -34,6 +34,9 @@ pub struct AccuracyArguments {
     /// Input size in pixels; 224, or 32 for networks of 32 px, when absent
     #[arg(long, value_name = "PIXELS")]
     pub resolution: Option<u32>,
+    /// Numbers to compute with: f32, or bf16 where the processor has fast products of it
+    #[arg(long, default_value = "f32", value_parser = ["f32", "bf16"])]
+    pub precision: String,
 }
 
 #[derive(Serialize)]
@@ -50,12 +53,13 @@ struct Report {
 
 /// Encodes the set and counts.
 pub fn run(lab: &Lab, arguments: &AccuracyArguments, json: bool) -> Result<()> {
-    let AccuracyArguments { name, set, split, limit, resolution } = arguments;
+    let AccuracyArguments { name, set, split, limit, resolution, precision } = arguments;
+    let precision = if precision == "bf16" { Precision::Bf16 } else { Precision::F32 };
     let library = lab.weights()?;
-    let weights = library.find(name)?;
-    let network = library.manifest(name).map_or_else(|| name.clone(), |manifest| manifest.network.clone());
-    let normalisation = library.manifest(name).and_then(|manifest| manifest.normalisation);
-    let config = EncoderConfig { network, resolution: *resolution, normalisation, ..EncoderConfig::default() };
+    let (weights, known) = library.find_known(name)?;
+    let network = known.map_or_else(|| name.clone(), |manifest| manifest.network.clone());
+    let normalisation = known.and_then(|manifest| manifest.normalisation);
+    let config = EncoderConfig { network, resolution: *resolution, normalisation, precision, ..EncoderConfig::default() };
     let encoder = Encoder::new(&config, &weights)?;
     if encoder.classes() == 0 {
         return Err(settings(format!("{name}: these weights have no classifier, so they have no accuracy")));

@@ -1,9 +1,9 @@
 //! Images to raw pooled features, all layers at once: layers are chosen and weighted later without encoding again.
 //!
-//! Features lie in the store in parts of [`PART_IMAGES`] images. They are computed part by part and read part by part: no more
-//! than a few parts are ever in memory, whatever the set's size, except where a caller asks for many rows at once. Each part has a
-//! lease of its own, so that any number of processes (shards, or runs that need the same features) work on one set at once and no
-//! part is computed twice.
+//! Features lie in the store in parts of [`PART_IMAGES`] images. They are computed with two parts in memory and read part by part.
+//! [`Encode::rows`] alone holds as many rows as are asked for: a few for scoring, all training images for a fit (of the chosen
+//! layers). Each part has a lease of its own, so that any number of processes (shards, or runs that need the same features) work
+//! on one set at once and no part is computed twice.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -25,7 +25,8 @@ use crate::lab::Lab;
 /// Raise when the stage's results change.
 const REVISION: u32 = 1;
 
-/// Images a part: a few seconds of work, so that little is lost when a run is killed.
+/// Images a part: seconds of work for a small network, minutes for a large one. As much, twice at most, is lost when a run is
+/// stopped: finished parts are kept, the images of those under way are not.
 const PART_IMAGES: usize = 256;
 
 /// How often what disappears while it is needed (damaged, or collected by somebody) is computed again.
@@ -253,7 +254,16 @@ impl Encode {
                 }
                 Ok(None)
             };
-            let steps = Steps { next, read: |at| self.read(at), compute: |image| self.encode(image, task.as_ref()) };
+            // Asked before every image, not only before every part: a large network takes minutes for a part.
+            let read = |at| {
+                cancel.check()?;
+                self.read(at)
+            };
+            let compute = |image| {
+                cancel.check()?;
+                self.encode(image, task.as_ref())
+            };
+            let steps = Steps { next, read, compute };
             pipeline::run(steps, |batch: Batch<(usize, Lease)>, rows| {
                 let (part, lease) = batch.tag;
                 artifact.write_part(part, &self.bytes(batch.rows, rows)?)?;

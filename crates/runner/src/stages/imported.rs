@@ -79,8 +79,8 @@ impl Imported {
         Ok(self.stored.rows(&self.ids, rows)?.select(layers)?)
     }
 
-    /// The whole file with its labels, checked against its hash.
+    /// The rows used with their labels; the whole file is checked against its hash.
     pub fn table(&self) -> Result<FeatureTable> {
-        Ok(self.stored.read()?)
+        Ok(self.stored.read()?.first(self.rows)?)
     }
 }

@@ -4,7 +4,8 @@
 //! one task of the thread pool, with no barrier between rows or batches; the calling thread stores finished batches. A slow disk
 //! is hidden by reading ahead, decoding of one image runs beside the computing of others, and the tail of a batch beside the
 //! head of the next. At most [`BATCHES`] batches are under way, and of them only [`ROWS_A_THREAD`] rows a thread lie read and
-//! not computed, so memory does not depend on the number of rows.
+//! not computed, so the memory of computing does not depend on the number of rows. (Who reads what was stored takes its own: a
+//! fit holds all training rows.)
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -44,6 +45,9 @@ pub struct Steps<Next, Read, Compute> {
 ///
 /// # Errors
 /// That of the first row, in order, that failed in a batch; of `next`; or of `store`. Batches before it have been stored.
+///
+/// # Panics
+/// When one of the steps does, or `store`, after the other threads have ended.
 pub fn run<T, Read, Row>(
     steps: Steps<
         impl FnMut() -> Result<Option<Batch<T>>> + Send,
@@ -74,14 +78,18 @@ where
     let (sender, finished) = channel::<(usize, usize, Result<Row>)>();
     rayon::in_place_scope(|pool| {
         std::thread::scope(|threads| {
+            // The readers are waited for, whatever happens here: none may wait for room that nobody makes any more.
+            let _stop = StopOnPanic(&gate);
             for _ in 0..READERS {
                 let (sender, gate, read, compute) = (sender.clone(), &gate, &read, &compute);
                 threads.spawn(move || {
+                    let _stop = StopOnPanic(gate);
                     while let Some((batch, row)) = gate.take() {
                         let under_way = UnderWay(gate);
                         let read = read(row);
                         let sender: Sender<_> = sender.clone();
                         pool.spawn(move |_| {
+                            let _stop = StopOnPanic(gate);
                             let row_result = read.and_then(compute);
                             // The receiver is gone only when the pipeline has failed: nobody wants the row.
                             let _ = sender.send((batch, row, row_result));
@@ -201,12 +209,20 @@ impl<Next, T> Drop for UnderWay<'_, Next, T> {
     fn drop(&mut self) {
         let mut state = self.0.lock();
         state.rows_under_way -= 1;
-        if std::thread::panicking() && state.stopped.is_none() {
-            // Its batch will never be whole: nobody shall wait for it.
-            state.stopped = Some((0, None));
-        }
         drop(state);
         self.0.changed.notify_all();
+    }
+}
+
+/// Ends the work when the thread that has it panics: a batch will never be whole or stored, and nobody shall wait for it.
+struct StopOnPanic<'a, Next, T>(&'a Gate<Next, T>);
+
+impl<Next, T> Drop for StopOnPanic<'_, Next, T> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.lock().stopped.get_or_insert((0, None));
+            self.0.changed.notify_all();
+        }
     }
 }
 
@@ -309,5 +325,39 @@ mod tests {
         });
         assert_eq!(error.expect_err("told").to_string(), "disk full");
         assert!(count <= BATCHES, "{count} batches were stored after a failure");
+    }
+
+    #[test]
+    fn a_panic_in_any_step_ends_the_work() {
+        for panicking in ["next", "read", "compute", "store"] {
+            let (told, ended) = channel();
+            std::thread::spawn(move || {
+                let reach = |step: &str, row: usize| assert!(step != panicking || row < 23, "on purpose");
+                let mut all = batches(9, 10);
+                let next = move || {
+                    let batch = all()?;
+                    batch.iter().for_each(|batch| reach("next", batch.rows.start));
+                    Ok(batch)
+                };
+                let read = |row| {
+                    reach("read", row);
+                    Ok(row)
+                };
+                let compute = |row| {
+                    reach("compute", row);
+                    Ok(row)
+                };
+                let work = || {
+                    run(Steps { next, read, compute }, |batch, _| {
+                        reach("store", batch.rows.start);
+                        Ok(())
+                    })
+                };
+                let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+                told.send(outcome.is_err()).expect("the test waits");
+            });
+            let panicked = ended.recv_timeout(Duration::from_secs(60));
+            assert_eq!(panicked, Ok(true), "{panicking}: it goes on for ever, or says that all is well");
+        }
     }
 }

@@ -40,6 +40,8 @@ Files: .safetensors, .npz, .parquet, and .npy for features alone. Their arrays:
 Parquet: columns id and label, and either lists (features, layer.NAME, logits) or one column a
 number (layer.NAME.0, .., logits.0, ..; of one layer also f0, f1, .. or 0, 1, ..).
 Layers stand in the order of --layers, else of the file; in safetensors, of their names.
+Read Parquet files of your own only: one that was made to do harm can exhaust memory. The other
+formats are read safely whoever wrote them.
 Values are kept as f32. NaN, infinite values, ids that come twice and parts of different
 lengths are refused. Labels are kept apart: only supervised detectors are handed them.
 
