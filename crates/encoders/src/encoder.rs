@@ -169,7 +169,7 @@ impl Encoder {
         set: InstructionSet,
     ) -> Result<Encoder, EncoderError> {
         let (network, resolution) = config.resolve()?;
-        let normalisation = config.normalisation.unwrap_or(network.normalisation);
+        let normalisation = config.normalisation.unwrap_or_else(|| weights.usual_normalisation(&network));
         if config.precision == Precision::Bf16 && !simd::has_bf16() {
             return Err(EncoderError::Precision);
         }

@@ -33,7 +33,7 @@ pub enum EncoderError {
     #[error("precision bf16 needs a processor with AMX-BF16 and Linux (a GPU computes f32 here); use f32")]
     Precision,
     /// A mean or deviation that is no number, or no deviation.
-    #[error("normalisation {0:?}: expected finite means and deviations above 0, for pixels in 0..1")]
+    #[error("normalisation with mean {:?} and deviation {:?}: expected numbers for pixels in 0..1 (divide those of 0..255 by 255), deviations above 0", .0.mean, .0.deviation)]
     Normalisation(crate::network::Normalisation),
     /// The weights' names are not understood, or they say that they are another network's.
     #[error(transparent)]

@@ -290,6 +290,24 @@ fn bf16_is_near_or_refused() {
     }
 }
 
+/// Means of pixels in 0..255 would make all images nearly alike.
+#[test]
+fn normalisations_of_other_pixels_are_refused() {
+    let weights = formula::weights("resnet20").expect("known");
+    let mut normalisation = Normalisation { mean: [124.0, 116.0, 104.0], deviation: [58.0, 57.0, 57.0] };
+    let refused = |normalisation| {
+        let config = EncoderConfig { normalisation: Some(normalisation), ..config("resnet20", 32) };
+        matches!(Encoder::new(&config, &weights), Err(EncoderError::Normalisation(_)))
+    };
+    assert!(refused(normalisation));
+    normalisation.mean = [0.5; 3];
+    assert!(refused(normalisation));
+    normalisation.deviation = [0.5, 0.0, 0.5];
+    assert!(refused(normalisation));
+    normalisation.deviation = [0.5; 3];
+    assert!(!refused(normalisation));
+}
+
 /// ViT has one size and no released neck.
 #[test]
 fn vit_says_what_it_cannot_do() {

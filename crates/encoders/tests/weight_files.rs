@@ -400,3 +400,13 @@ fn safetensors_are_read_and_lying_ones_refused() {
         assert!(peak < 20_000 + 4 * bytes.len(), "{peak} bytes held for a file of {}", bytes.len());
     }
 }
+
+/// As ImageNet training scripts write it: a number stands as a tensor beside the state dictionary.
+#[test]
+fn a_tensor_beside_the_state_dictionary_does_not_hide_it() {
+    let bytes = include_bytes!("fixtures/checkpoint.pth");
+    let weights = Weights::decode("checkpoint.pth", bytes).expect("reads");
+    assert_eq!(weights.names().collect::<Vec<_>>(), ["a.bias", "a.weight"]);
+    assert_eq!(weights.get("a.weight").expect("there").values, [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
+    assert!(weights.left_out().iter().any(|name| name.contains("best_acc1")), "{:?}", weights.left_out());
+}

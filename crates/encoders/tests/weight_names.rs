@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use oodlab_encoders::network::{Network, Parameter, Role};
+use oodlab_encoders::network::{Network, Normalisation, Parameter, Role};
 use oodlab_encoders::weights::names::{Scheme, to_native};
 use oodlab_encoders::weights::{Tensor, WeightError, Weights};
 
@@ -273,4 +273,14 @@ fn every_network_keeps_its_own_names() {
         let renamed = to_native(name, "file", &tensors).expect("its own");
         assert_eq!((renamed.scheme, &renamed.tensors), (Scheme::Native, &tensors), "{name}");
     }
+}
+
+/// Two publishers of one ViT normalise differently; the names tell which it is.
+#[test]
+fn torchvision_vit_is_normalised_as_it_was_trained() {
+    let network = Network::named("vit-b16").expect("known");
+    let tensor = || Tensor { shape: vec![1], values: vec![0.0] };
+    let usual = |name: &str| Weights::from_tensors([(name.to_owned(), tensor())].into()).usual_normalisation(&network);
+    assert_eq!(usual("conv_proj.weight"), Normalisation::IMAGENET);
+    assert_eq!(usual("patch_embed.proj.weight"), Normalisation::HALF);
 }

@@ -126,7 +126,7 @@ pub enum Command {
     /// Image data sets: list, import, verify, show
     #[command(subcommand)]
     Data(DataCommand),
-    /// Weight files: list, import, convert
+    /// Weight files: list, fetch, import, convert, accuracy
     #[command(subcommand)]
     Weights(WeightsCommand),
     /// Finished work in the store: list, verify, collect what nothing needs
@@ -241,7 +241,8 @@ pub enum WeightsCommand {
         #[arg(long, requires = "network")]
         name: Option<String>,
         /// Mean of their pixels, scaled to 0..1: red,green,blue; the network's usual one when absent
-        #[arg(long, requires = "deviation", requires = "network", value_name = "R,G,B", value_parser = three)]
+        #[arg(long, requires = "deviation", requires = "network", value_name = "R,G,B", value_parser = three,
+            allow_hyphen_values = true)]
         mean: Option<[f64; 3]>,
         /// Deviation of their pixels
         #[arg(long, requires = "mean", value_name = "R,G,B", value_parser = three)]
@@ -285,7 +286,7 @@ pub enum BenchCommand {
         #[arg(long)]
         network: String,
         /// Images a call
-        #[arg(long, default_value_t = 16)]
+        #[arg(long, default_value_t = 16, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=4096))]
         batch: usize,
         /// Input size in pixels; 224, or 32 for networks of 32 px, when absent
         #[arg(long)]
@@ -296,7 +297,7 @@ pub enum BenchCommand {
         /// Numbers to compute with: f32, or bf16 where the processor has fast products of it
         #[arg(long, default_value = "f32", value_parser = ["f32", "bf16"])]
         precision: String,
-        /// How long to measure; the median over batches is reported
+        /// How long to measure, at least three batches; the median over batches is reported
         #[arg(long, default_value_t = 5)]
         seconds: u64,
     },

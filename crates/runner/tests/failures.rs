@@ -142,6 +142,19 @@ fn a_store_or_results_folder_that_cannot_be_is_named() {
 }
 
 #[test]
+fn converting_weights_never_writes_over_them() {
+    let sandbox = small();
+    let embedded = include_bytes!("../../encoders/weights/efficientnet-lite0.safetensors");
+    std::fs::write(sandbox.path("mine.safetensors"), embedded).expect("writes");
+    for output in ["mine.safetensors", "./mine.safetensors", "mine.pth"] {
+        let network = ["--network", "efficientnet-lite0"];
+        let told = sandbox.fails(2, &[&["weights", "convert", "mine.safetensors", output][..], &network].concat());
+        one_error(&told);
+    }
+    assert_eq!(std::fs::read(sandbox.path("mine.safetensors")).expect("reads"), embedded);
+}
+
+#[test]
 fn weights_of_another_network_say_whose_they_are() {
     let sandbox = small();
     let embedded = concat!(env!("CARGO_MANIFEST_DIR"), "/../encoders/weights/efficientnet-lite0.safetensors");

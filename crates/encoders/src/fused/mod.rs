@@ -8,9 +8,9 @@ mod block;
 mod build;
 mod operation;
 mod tap;
-mod transformer;
 #[cfg(test)]
 mod tests;
+mod transformer;
 mod workspace;
 
 use oodlab_kernels::pointwise_conv::{Pixels, Placement, PointwiseConv};

@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// The largest mean or deviation that pixels in 0..1 are taken to have, with room for unusual scalings.
+const LARGEST: f64 = 2.0;
+
 /// Mean and deviation of each channel, for pixels scaled to 0..1: normalised = (pixel / 255 - mean) / deviation.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -35,9 +38,11 @@ impl Normalisation {
         })
     }
 
-    /// Whether all numbers are finite and all deviations above zero.
+    /// Whether the numbers can be those of pixels in 0..1: finite, deviations above zero, none beyond 2. Means of
+    /// pixels in 0..255 are a common mistake, which would make all images nearly alike.
     #[must_use]
     pub fn is_sound(&self) -> bool {
-        self.mean.iter().all(|mean| mean.is_finite()) && self.deviation.iter().all(|d| d.is_finite() && *d > 0.0)
+        let mean = |mean: &f64| mean.is_finite() && mean.abs() <= LARGEST;
+        self.mean.iter().all(mean) && self.deviation.iter().all(|deviation| *deviation > 0.0 && *deviation <= LARGEST)
     }
 }

@@ -109,7 +109,11 @@ pub(super) fn fit(path: &Path, network: &str) -> Result<Vec<String>, WeightError
             file: path.display().to_string(),
             reason: error.to_string(),
         };
-        fold(network, &native, HeadPolicy::Keep).map_err(refuse)?;
+        let folded = fold(network, &native, HeadPolicy::Keep).map_err(refuse)?;
+        notes.extend(Network::named(network).map(|network| {
+            let classifier = folded.get(&format!("{}.weight", network.classifier.name));
+            classifier.map_or_else(|| "no classifier".to_owned(), |weight| format!("{} classes", weight.shape[0]))
+        }));
         left_out = native.left_out().to_vec();
         let scheme = native.metadata().get("names").cloned();
         if let Some(scheme) = &scheme {

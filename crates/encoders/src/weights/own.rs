@@ -4,10 +4,10 @@ use std::path::Path;
 
 use oodlab_base::file::write_atomic;
 
-use super::WeightError;
 use super::import::{Imported, copy, fit, sha256_of};
 use super::library::{SUFFIXES, WeightLibrary};
 use super::manifest::{WeightFile, WeightManifest, parse};
+use super::{WeightError, Weights};
 use crate::network::{Network, Normalisation};
 
 /// How the description of own weights ends.
@@ -43,7 +43,18 @@ impl WeightLibrary {
         self.check_name(name)?;
         let sha256 = sha256_of(from)?;
         let size_bytes = fs_err::metadata(from).map_err(WeightError::io("reading weights"))?.len();
-        let notes = fit(from, own.network)?;
+        let mut notes = fit(from, own.network)?;
+        let taken = match (own.normalisation, Network::named(own.network)) {
+            (None, Some(network)) => Some(Weights::read(from)?.usual_normalisation(&network)),
+            (given, _) => given,
+        };
+        notes.extend(taken.map(|taken: Normalisation| {
+            let origin = if own.normalisation.is_some() { "as given" } else { "as usual for these names" };
+            format!("normalised with mean {:?}, deviation {:?} ({origin})", taken.mean, taken.deviation)
+        }));
+        if self.own.iter().any(|known| known.name == name && known.files.iter().all(|file| file.sha256 != sha256)) {
+            notes.push(format!("replaces other weights that were called {name}"));
+        }
         let suffix = from.extension().and_then(|suffix| suffix.to_str()).map(str::to_lowercase);
         let suffix = suffix.filter(|suffix| SUFFIXES.contains(&suffix.as_str())).unwrap_or_else(|| "pth".to_owned());
         let file = format!("{name}.{suffix}");

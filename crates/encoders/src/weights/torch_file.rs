@@ -220,7 +220,15 @@ fn state_dict(description: &Pickle, others: &mut Others) -> Result<usize, String
     for _ in 0..MOST_LEVELS {
         let Value::Dict(place) = value else { break };
         let dict = &description.dicts[*place];
-        if dict.iter().any(|(_, value)| matches!(value, Value::Tensor(_))) {
+        let holds_tensors = |value: &Value| match value {
+            Value::Dict(inner) => description.dicts[*inner].iter().any(|(_, value)| matches!(value, Value::Tensor(_))),
+            _ => false,
+        };
+        // A checkpoint may keep a number as a tensor beside its state dictionary (`best_acc1`).
+        let wrapped = dict.iter().any(|(key, value)| {
+            matches!(key, Value::Text(key) if STATE_NAMES.contains(&key.as_ref())) && holds_tensors(value)
+        });
+        if !wrapped && dict.iter().any(|(_, value)| matches!(value, Value::Tensor(_))) {
             return Ok(*place);
         }
         let named = |wanted: &str| {

@@ -11,8 +11,8 @@
 //! | `labels` or `label` | `[rows]` | whole numbers | optional; all -1 means none |
 //! | `logits` | `[rows, classes]` | as `features` | optional |
 //!
-//! Values are kept as f32. Files are not trusted: room is made for what was read and as much again, whatever a header says, and a
-//! packed npz array may be at most 64 times the file (and 16 MiB) large.
+//! Values are kept as f32. Binary files are not trusted: room is made for what was read and as much again, whatever a header
+//! says, and a packed npz array may be at most 64 times the file (and 16 MiB) large.
 
 mod array;
 mod assemble;

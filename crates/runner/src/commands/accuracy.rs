@@ -59,7 +59,8 @@ pub fn run(lab: &Lab, arguments: &AccuracyArguments, json: bool) -> Result<()> {
     let (weights, known) = library.find_known(name)?;
     let network = known.map_or_else(|| name.clone(), |manifest| manifest.network.clone());
     let normalisation = known.and_then(|manifest| manifest.normalisation);
-    let config = EncoderConfig { network, resolution: *resolution, normalisation, precision, ..EncoderConfig::default() };
+    let config =
+        EncoderConfig { network, resolution: *resolution, normalisation, precision, ..EncoderConfig::default() };
     let encoder = Encoder::new(&config, &weights)?;
     if encoder.classes() == 0 {
         return Err(settings(format!("{name}: these weights have no classifier, so they have no accuracy")));

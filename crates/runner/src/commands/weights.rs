@@ -26,7 +26,9 @@ pub fn run(lab: &Lab, command: &WeightsCommand, json: bool) -> Result<()> {
                 _ => None,
             };
             if normalisation.is_some_and(|given| !given.is_sound()) {
-                return Err(settings("weights import: finite means and deviations above zero expected"));
+                return Err(settings(
+                    "weights import: mean and deviation of pixels in 0..1 expected (divide those of 0..255 by 255), deviations above zero",
+                ));
             }
             import_own(lab, file, OwnWeights { name: name.as_deref(), network, normalisation }, json)
         }
@@ -169,6 +171,13 @@ fn converted(input: &Path, output: &Path, network: Option<&str>, options: Conver
         Some(network) => network.to_owned(),
         None => network_of(input)?,
     };
+    if output.extension().is_none_or(|suffix| suffix != "safetensors") {
+        return Err(settings(format!("{}: the output is a safetensors file; name it so", output.display())));
+    }
+    let place = |path: &Path| fs_err::canonicalize(path).ok();
+    if place(output).is_some_and(|output| place(input) == Some(output)) {
+        return Err(settings(format!("{}: this is the input, which is not written over", output.display())));
+    }
     let weights = Weights::read(input)?;
     let done = convert(&weights, &network, output, options)?;
     if json {

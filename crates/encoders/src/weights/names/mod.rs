@@ -17,7 +17,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Tensor, WeightError, Weights};
-use crate::network::{Network, Role, Unit};
+use crate::network::{Network, Normalisation, Role, Unit};
 
 /// What training scripts wrap every name in: `DataParallel`, Lightning modules, classifiers around a backbone.
 const WRAPPERS: [&str; 8] =
@@ -175,6 +175,20 @@ impl Weights {
         }
         let renamed = to_native(network, self.source(), self.tensors())?;
         Ok(Cow::Owned(self.renamed(renamed)))
+    }
+}
+
+impl Weights {
+    /// How pixels are normalised where nobody says it: as the network usually is, but torchvision's ViT, known by its names,
+    /// was trained with ImageNet's mean and deviation.
+    #[must_use]
+    pub fn usual_normalisation(&self, network: &Network) -> Normalisation {
+        let told = self.metadata().get("names").is_some_and(|names| names == Scheme::Torchvision.name());
+        let torchvision = told || recognise(network, self.tensors()).1 == Scheme::Torchvision;
+        match family(network) {
+            Family::VisionTransformer if torchvision => Normalisation::IMAGENET,
+            _ => network.normalisation,
+        }
     }
 }
 
