@@ -1,6 +1,6 @@
 //! Tensor names of other programs into those of this one.
 //!
-//! A network's own names are those of its [`Network`](crate::network::Network): EfficientNet-PyTorch's, torchvision's for ResNet,
+//! A network's own names are those of its [`Network`]: EfficientNet-PyTorch's, torchvision's for ResNet,
 //! timm's for ViT. Files of timm, torchvision and Hugging Face's transformers use others; which, is seen from the
 //! names. Every tensor is either given a name or named in an error, except the few that no inference reads, which are
 //! reported: step counters do not count, Hugging Face's `pooler` is told as left out.
