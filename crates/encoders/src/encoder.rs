@@ -40,6 +40,14 @@ pub enum Pooling {
 }
 
 impl Pooling {
+    /// A transformer's tokens have no released neck.
+    pub(crate) fn check(self, network: &Network) -> Result<(), EncoderError> {
+        if network.fixed_resolution && self == Pooling::Released {
+            return Err(EncoderError::Pooling { network: network.name });
+        }
+        Ok(())
+    }
+
     fn name(self) -> &'static str {
         match self {
             Pooling::Average => "average",
@@ -116,9 +124,7 @@ impl EncoderConfig {
         if !(least..=most).contains(&found) {
             return Err(EncoderError::Resolution { found, least, most });
         }
-        if network.fixed_resolution && self.pooling == Pooling::Released {
-            return Err(EncoderError::Pooling { network: network.name });
-        }
+        self.pooling.check(&network)?;
         if let Some(normalisation) = self.normalisation.filter(|normalisation| !normalisation.is_sound()) {
             return Err(EncoderError::Normalisation(normalisation));
         }

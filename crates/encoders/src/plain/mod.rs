@@ -84,9 +84,7 @@ impl PlainNetwork {
         weights: &Weights,
         train: bool,
     ) -> Result<PlainNetwork, EncoderError> {
-        if network.fixed_resolution && pooling == Pooling::Released {
-            return Err(EncoderError::Pooling { network: network.name });
-        }
+        pooling.check(&network)?;
         let parameters = Parameters::new(&network, weights, train)?;
         Ok(PlainNetwork { network, pooling, parameters, source: weights.source().to_owned() })
     }

@@ -100,7 +100,11 @@ impl WeightLibrary {
 
 /// Checks a file against its network, where this build has it, and tells what a person should know of it.
 pub(super) fn fit(path: &Path, network: &str) -> Result<Vec<String>, WeightError> {
-    let weights = Weights::read(path)?;
+    fit_read(path, &Weights::read(path)?, network)
+}
+
+/// [`fit`] of weights that were read from the file already.
+pub(super) fn fit_read(path: &Path, weights: &Weights, network: &str) -> Result<Vec<String>, WeightError> {
     let mut notes = Vec::new();
     let mut left_out = weights.left_out().to_vec();
     if Network::named(network).is_some() {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use oodlab_base::file::write_atomic;
 
-use super::import::{Imported, copy, fit, sha256_of};
+use super::import::{Imported, copy, fit_read, sha256_of};
 use super::library::{SUFFIXES, WeightLibrary};
 use super::manifest::{WeightFile, WeightManifest, parse};
 use super::{WeightError, Weights};
@@ -43,11 +43,10 @@ impl WeightLibrary {
         self.check_name(name)?;
         let sha256 = sha256_of(from)?;
         let size_bytes = fs_err::metadata(from).map_err(WeightError::io("reading weights"))?.len();
-        let mut notes = fit(from, own.network)?;
-        let taken = match (own.normalisation, Network::named(own.network)) {
-            (None, Some(network)) => Some(Weights::read(from)?.usual_normalisation(&network)),
-            (given, _) => given,
-        };
+        let weights = Weights::read(from)?;
+        let mut notes = fit_read(from, &weights, own.network)?;
+        let usual = || Network::named(own.network).map(|network| weights.usual_normalisation(&network));
+        let taken = own.normalisation.or_else(usual);
         notes.extend(taken.map(|taken: Normalisation| {
             let origin = if own.normalisation.is_some() { "as given" } else { "as usual for these names" };
             format!("normalised with mean {:?}, deviation {:?} ({origin})", taken.mean, taken.deviation)

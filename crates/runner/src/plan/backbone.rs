@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use oodlab_base::{Key, text};
+use oodlab_encoders::network::Network;
 use oodlab_encoders::weights::Weights;
 use oodlab_encoders::{Encoder, EncoderConfig, EncoderError};
 
@@ -73,11 +74,10 @@ impl Planner<'_> {
         if let Some(known) = self.encoders.get(&identity) {
             return Ok(known.clone());
         }
-        let networks = oodlab_encoders::networks();
-        if !networks.iter().any(|network| network.name == config.network) {
-            let names = networks.iter().map(|network| network.name.as_str());
-            let hint = text::hint(&config.network, names.clone());
-            let known = names.collect::<Vec<_>>().join(", ");
+        let names = Network::names();
+        if !names.contains(&config.network.as_str()) {
+            let hint = text::hint(&config.network, names.iter().copied());
+            let known = names.join(", ");
             return Err(at("encoder.network", &format!("unknown network {:?}{hint} (known: {known})", config.network)));
         }
         let mut config = config.clone();
