@@ -1,5 +1,6 @@
 //! A frozen network with its weights at one resolution: images in, pooled taps out.
 
+use std::borrow::Cow;
 use std::sync::{Mutex, PoisonError};
 
 use oodlab_base::{Key, KeyBuilder};
@@ -84,8 +85,8 @@ impl Precision {
 pub struct EncoderConfig {
     /// Name of the network; see [`crate::networks`]. Default `efficientnet-lite0`.
     pub network: String,
-    /// Side to which images are squashed, in pixels, 32 to 2048. None: 32 for networks of 32 px, 224, as in the papers,
-    /// for all others.
+    /// Side of the square that images are brought to, in pixels, 32 to 2048. None: 32 for networks of 32 px, 224, as in
+    /// the papers, for all others.
     pub resolution: Option<u32>,
     /// How taps are pooled. Default `average`.
     pub pooling: Pooling,
@@ -234,6 +235,12 @@ impl Encoder {
         self.program.resolution as u32
     }
 
+    /// Mean and deviation of each channel by which every image is normalised, of whatever set.
+    #[must_use]
+    pub fn normalisation(&self) -> Normalisation {
+        self.normalisation
+    }
+
     /// Hash of everything that the features depend on: network, resolution, pooling, weights, revision, numerics.
     #[must_use]
     pub fn key(&self) -> Key {
@@ -252,7 +259,8 @@ impl Encoder {
         self.program.operations_per_image
     }
 
-    /// Squashes each image to the encoder's resolution (Pillow's bilinear), normalises it and encodes it.
+    /// Squashes each image that has another size to the encoder's resolution (Pillow's bilinear), normalises it and encodes
+    /// it.
     ///
     /// # Errors
     /// When an image cannot be resized; it is named by its position.
@@ -338,8 +346,13 @@ impl Encoder {
 
     fn load_image(&self, image: &RgbImage, workspace: &mut Workspace) -> Result<(), EncoderError> {
         let side = self.resolution();
-        let resized = resize::bilinear(image, side, side)
-            .map_err(|source| EncoderError::Image { index: 0, source: Box::new(source) })?;
+        let failed = |source| EncoderError::Image { index: 0, source: Box::new(source) };
+        let resized = if (image.width, image.height) == (side, side) {
+            image.check().map_err(failed)?;
+            Cow::Borrowed(image)
+        } else {
+            Cow::Owned(resize::bilinear(image, side, side).map_err(failed)?)
+        };
         let factors = self.normalisation.factors();
         let map = workspace.image(resized.pixels.len());
         for (to, from) in map.as_chunks_mut::<3>().0.iter_mut().zip(resized.pixels.as_chunks::<3>().0) {

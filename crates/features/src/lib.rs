@@ -205,6 +205,12 @@ pub enum FeatureError {
     Io(#[from] std::io::Error),
 }
 
+impl From<oodlab_formats::FormatError> for FeatureError {
+    fn from(error: oodlab_formats::FormatError) -> FeatureError {
+        FeatureError::Format(error.0)
+    }
+}
+
 impl Features {
     /// Features of `ids.len()` samples.
     ///

@@ -2,15 +2,6 @@
 
 use std::rc::Rc;
 
-/// Why a pickle was not read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum PickleError {
-    /// It asks for a class or function outside the list: `module.name`.
-    Forbidden(String),
-    /// Anything else, with the position.
-    Malformed(String),
-}
-
 /// The element type of a storage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Element {
@@ -70,22 +61,15 @@ impl Global {
     }
 }
 
-/// A value; numbers in brackets are places in the tables of the `Pickle` that they came with.
-#[derive(Debug, Clone)]
-pub(super) enum Value {
-    None,
-    Bool(bool),
-    Integer(i64),
-    Float,
-    Text(Rc<str>),
-    Bytes,
-    /// A tuple or list.
-    Sequence(usize),
-    Dict(usize),
-    Global(Global),
+/// What calls of those names make; numbers are places in the tables of [`super::pickle::Torch`].
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Object {
     Storage(usize),
     Tensor(usize),
 }
+
+/// A value of a pickle of tensors.
+pub(super) type Value = oodlab_formats::pickle::Value<Global, Object>;
 
 /// A part of a file's data that tensors look at.
 #[derive(Debug, Clone)]

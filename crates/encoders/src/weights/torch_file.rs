@@ -9,10 +9,11 @@ use std::io::{Cursor, Read};
 use std::ops::Range;
 
 use half::{bf16, f16};
+use oodlab_formats::pickle::PickleError;
 use zip::{CompressionMethod, ZipArchive};
 
 use super::pickle::{self, Pickle};
-use super::pickle_value::{Element, PickleError, Value, View};
+use super::pickle_value::{Element, Object, Value, View};
 use super::{Tensor, WeightError};
 
 /// How a file of the format before zip begins: a pickle of the number 0x1950a86a20f9469cfc6c.
@@ -52,7 +53,7 @@ pub(super) fn decode(file: &str, bytes: &[u8]) -> Result<Contents, WeightError> 
     let mut budget = bytes.len() as u64;
     let mut tensors = BTreeMap::new();
     for (key, value) in &description.dicts[state] {
-        let Value::Tensor(view) = value else {
+        let Value::Object(Object::Tensor(view)) = value else {
             others.add(&description, key, value);
             continue;
         };
@@ -87,7 +88,7 @@ impl Others {
         let what = match value {
             Value::Dict(place) => format!(" (a dictionary of {})", description.dicts[*place].len()),
             Value::Sequence(place) => format!(" (a list of {})", description.sequences[*place].len()),
-            Value::Tensor(_) => " (a tensor)".to_owned(),
+            Value::Object(Object::Tensor(_)) => " (a tensor)".to_owned(),
             Value::Integer(number) => format!(" = {number}"),
             _ => String::new(),
         };
@@ -221,14 +222,16 @@ fn state_dict(description: &Pickle, others: &mut Others) -> Result<usize, String
         let Value::Dict(place) = value else { break };
         let dict = &description.dicts[*place];
         let holds_tensors = |value: &Value| match value {
-            Value::Dict(inner) => description.dicts[*inner].iter().any(|(_, value)| matches!(value, Value::Tensor(_))),
+            Value::Dict(inner) => {
+                description.dicts[*inner].iter().any(|(_, value)| matches!(value, Value::Object(Object::Tensor(_))))
+            }
             _ => false,
         };
         // A checkpoint may keep a number as a tensor beside its state dictionary (`best_acc1`).
         let wrapped = dict.iter().any(|(key, value)| {
             matches!(key, Value::Text(key) if STATE_NAMES.contains(&key.as_ref())) && holds_tensors(value)
         });
-        if !wrapped && dict.iter().any(|(_, value)| matches!(value, Value::Tensor(_))) {
+        if !wrapped && dict.iter().any(|(_, value)| matches!(value, Value::Object(Object::Tensor(_)))) {
             return Ok(*place);
         }
         let named = |wanted: &str| {

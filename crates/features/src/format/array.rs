@@ -2,6 +2,8 @@
 
 use std::io::Read;
 
+use oodlab_formats::Number;
+
 use crate::FeatureError;
 
 /// Values are converted in pieces of this many bytes, so that a file is never held beside its values.
@@ -58,59 +60,36 @@ pub trait Arrays {
     }
 }
 
-/// A number type of the binary formats.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Number {
-    F16,
-    Bf16,
-    F32,
-    F64,
-    I8,
-    I16,
-    I32,
-    I64,
-    U8,
-    U16,
-    U32,
-    U64,
-}
-
-impl Number {
-    pub(super) fn size_bytes(self) -> usize {
-        match self {
-            Number::I8 | Number::U8 => 1,
-            Number::F16 | Number::Bf16 | Number::I16 | Number::U16 => 2,
-            Number::F32 | Number::I32 | Number::U32 => 4,
-            Number::F64 | Number::I64 | Number::U64 => 8,
-        }
+/// Reads `count` numbers. Too large a `count` is an error when the input ends.
+pub(super) fn read_numbers(
+    number: Number,
+    input: &mut impl Read,
+    count: usize,
+    big_endian: bool,
+) -> Result<Values, FeatureError> {
+    // Shifting into a u64 serves both orders and every width.
+    macro_rules! numbers {
+        ($values:ident, $width:literal, |$bytes:ident| $value:expr) => {
+            numbers(input, count, big_endian, |$bytes: [u8; $width]| Ok($value)).map(Values::$values)
+        };
     }
-
-    /// Reads `count` numbers. Too large a `count` is an error when the input ends.
-    pub(super) fn read(self, input: &mut impl Read, count: usize, big_endian: bool) -> Result<Values, FeatureError> {
-        // Shifting into a u64 serves both orders and every width.
-        macro_rules! numbers {
-            ($values:ident, $width:literal, |$bytes:ident| $value:expr) => {
-                numbers(input, count, big_endian, |$bytes: [u8; $width]| Ok($value)).map(Values::$values)
-            };
-        }
-        match self {
-            Number::F16 => numbers!(Floats, 2, |b| half::f16::from_le_bytes(b).to_f32()),
-            Number::Bf16 => numbers!(Floats, 2, |b| half::bf16::from_le_bytes(b).to_f32()),
-            Number::F32 => numbers!(Floats, 4, |b| f32::from_le_bytes(b)),
-            Number::F64 => numbers!(Floats, 8, |b| f64::from_le_bytes(b) as f32),
-            Number::I8 => numbers!(Integers, 1, |b| i64::from(i8::from_le_bytes(b))),
-            Number::I16 => numbers!(Integers, 2, |b| i64::from(i16::from_le_bytes(b))),
-            Number::I32 => numbers!(Integers, 4, |b| i64::from(i32::from_le_bytes(b))),
-            Number::I64 => numbers!(Integers, 8, |b| i64::from_le_bytes(b)),
-            Number::U8 => numbers!(Integers, 1, |b| i64::from(u8::from_le_bytes(b))),
-            Number::U16 => numbers!(Integers, 2, |b| i64::from(u16::from_le_bytes(b))),
-            Number::U32 => numbers!(Integers, 4, |b| i64::from(u32::from_le_bytes(b))),
-            Number::U64 => numbers(input, count, big_endian, |bytes: [u8; 8]| {
-                let value = u64::from_le_bytes(bytes);
-                i64::try_from(value).map_err(|_| FeatureError::Format(format!("{value} is too large a number")))
-            })
-            .map(Values::Integers),
-        }
+    match number {
+        Number::F16 => numbers!(Floats, 2, |b| half::f16::from_le_bytes(b).to_f32()),
+        Number::Bf16 => numbers!(Floats, 2, |b| half::bf16::from_le_bytes(b).to_f32()),
+        Number::F32 => numbers!(Floats, 4, |b| f32::from_le_bytes(b)),
+        Number::F64 => numbers!(Floats, 8, |b| f64::from_le_bytes(b) as f32),
+        Number::I8 => numbers!(Integers, 1, |b| i64::from(i8::from_le_bytes(b))),
+        Number::I16 => numbers!(Integers, 2, |b| i64::from(i16::from_le_bytes(b))),
+        Number::I32 => numbers!(Integers, 4, |b| i64::from(i32::from_le_bytes(b))),
+        Number::I64 => numbers!(Integers, 8, |b| i64::from_le_bytes(b)),
+        Number::U8 => numbers!(Integers, 1, |b| i64::from(u8::from_le_bytes(b))),
+        Number::U16 => numbers!(Integers, 2, |b| i64::from(u16::from_le_bytes(b))),
+        Number::U32 => numbers!(Integers, 4, |b| i64::from(u32::from_le_bytes(b))),
+        Number::U64 => numbers(input, count, big_endian, |bytes: [u8; 8]| {
+            let value = u64::from_le_bytes(bytes);
+            i64::try_from(value).map_err(|_| FeatureError::Format(format!("{value} is too large a number")))
+        })
+        .map(Values::Integers),
     }
 }
 
@@ -150,10 +129,4 @@ pub(super) fn grow<T>(values: &mut Vec<T>, more: usize, count: usize) -> Result<
     }
     let room = more.max(values.len()).max(FIRST_ROOM).min(count - values.len());
     reserve(values, room)
-}
-
-/// The product of a shape.
-pub(super) fn elements(shape: &[usize]) -> Result<usize, FeatureError> {
-    let product = shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
-    product.ok_or_else(|| FeatureError::Format(format!("shape {shape:?} is too large")))
 }

@@ -4,9 +4,10 @@
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 
+use oodlab_formats::Number;
 use safetensors::tensor::{Dtype, Metadata};
 
-use super::array::{Array, Arrays, Number, Values};
+use super::array::{Array, Arrays, Values, read_numbers};
 use super::natural;
 use crate::{FeatureError, FeatureTable, Layer};
 
@@ -63,7 +64,7 @@ impl<R: Read + Seek> SafetensorsFile<R> {
             return Err(missing());
         }
         self.input.seek(SeekFrom::Start(self.start + begin as u64 + 4 * (rows.start * width) as u64))?;
-        match Number::F32.read(&mut self.input, rows.len() * width, false)? {
+        match read_numbers(Number::F32, &mut self.input, rows.len() * width, false)? {
             Values::Floats(values) => Ok(values),
             _ => Err(missing()),
         }
@@ -97,7 +98,7 @@ impl<R: Read + Seek> Arrays for SafetensorsFile<R> {
         };
         let (shape, dtype, (begin, end)) = (info.shape.clone(), info.dtype, info.data_offsets);
         self.input.seek(SeekFrom::Start(self.start + begin as u64))?;
-        let values = number.read(&mut self.input, (end - begin) / number.size_bytes(), false)?;
+        let values = read_numbers(number, &mut self.input, (end - begin) / number.size_bytes(), false)?;
         if let (Dtype::U8, 1, Values::Integers(bytes)) = (dtype, shape.len(), &values) {
             // Bytes that are a JSON list of texts are that; anything else is numbers.
             let bytes: Vec<u8> = bytes.iter().map(|&byte| byte as u8).collect();
