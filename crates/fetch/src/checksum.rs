@@ -18,6 +18,8 @@ pub enum Checksum {
     Sha256(String),
     /// MD5, all 32 digits: against damage and mix-ups only.
     Md5(String),
+    /// None was published: any bytes of the right size are taken, but not a web page. Whoever asks should say so.
+    Unpublished,
 }
 
 impl Checksum {
@@ -26,6 +28,7 @@ impl Checksum {
         let (digits, lengths) = match self {
             Checksum::Sha256(digits) => (digits, FEWEST_DIGITS..=64),
             Checksum::Md5(digits) => (digits, 32..=32),
+            Checksum::Unpublished => return Ok(()),
         };
         let hexadecimal = digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         if hexadecimal && lengths.contains(&digits.len()) {
@@ -39,21 +42,29 @@ impl Checksum {
         match self {
             Checksum::Sha256(digits) => hashes.sha256.starts_with(digits),
             Checksum::Md5(digits) => hashes.md5.as_ref() == Some(digits),
+            Checksum::Unpublished => true,
         }
     }
 
     /// The file's hash of this kind, for messages.
     pub(crate) fn found<'a>(&self, hashes: &'a Hashes) -> &'a str {
         match self {
-            Checksum::Sha256(_) => &hashes.sha256,
+            Checksum::Sha256(_) | Checksum::Unpublished => &hashes.sha256,
             Checksum::Md5(_) => hashes.md5.as_deref().unwrap_or_default(),
         }
     }
 
     /// Digits for the name of a partial file: other content gets another name.
     pub(crate) fn short(&self) -> &str {
-        let (Checksum::Sha256(digits) | Checksum::Md5(digits)) = self;
-        digits.get(..FEWEST_DIGITS).unwrap_or(digits)
+        match self {
+            Checksum::Sha256(digits) | Checksum::Md5(digits) => digits.get(..FEWEST_DIGITS).unwrap_or(digits),
+            Checksum::Unpublished => "unproven",
+        }
+    }
+
+    /// Whether bytes can be proven to be the right ones.
+    pub(crate) fn proves(&self) -> bool {
+        !matches!(self, Checksum::Unpublished)
     }
 }
 
@@ -63,6 +74,7 @@ impl fmt::Display for Checksum {
             Checksum::Sha256(digits) if digits.len() < 64 => write!(f, "SHA-256 {digits}.."),
             Checksum::Sha256(digits) => write!(f, "SHA-256 {digits}"),
             Checksum::Md5(digits) => write!(f, "MD5 {digits}"),
+            Checksum::Unpublished => f.write_str("no published checksum"),
         }
     }
 }

@@ -120,6 +120,9 @@ pub enum Reason {
         /// Whether the bound is the size itself.
         exact: bool,
     },
+    /// A page for people, where the file should be.
+    #[error("it sends a web page, not the file (an expired link, a form, or a quota?)")]
+    WebPage,
     /// Other bytes than the published ones.
     #[error("wrong checksum: expected {expected}, found {found}")]
     Checksum {

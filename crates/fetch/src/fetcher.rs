@@ -118,8 +118,8 @@ pub struct Fetcher {
 
 /// How an attempt ended that neither the file system nor the user stopped.
 enum Outcome {
-    /// The server says that this is all of it.
-    Whole,
+    /// The server says that this is all of it; `packed`: as gzip, though nobody asked for that.
+    Whole { packed: bool },
     /// Worth another attempt.
     Broken(Reason),
     /// Not worth another attempt at this address.
@@ -177,7 +177,9 @@ impl Fetcher {
         let mut partial = loop {
             cancel.check()?;
             let there = hashes_of(download.target, checksum, cancel)?;
-            if let Some(hashes) = there.filter(|hashes| checksum.matches(hashes)) {
+            let size = || std::fs::metadata(download.target).map(|data| data.len()).ok();
+            let fits = || checksum.proves() || download.size.exact().is_none_or(|exact| size() == Some(exact));
+            if let Some(hashes) = there.filter(|hashes| checksum.matches(hashes) && fits()) {
                 return Ok(Fetched { sha256: hashes.sha256, address: None, resumed_bytes: 0 });
             }
             if download.addresses.is_empty() {
@@ -190,7 +192,8 @@ impl Fetcher {
         let resumed_bytes = partial.length();
         // An earlier attempt may have ended between the last byte and the renaming.
         let hashes = partial.hashes();
-        if resumed_bytes > 0 && checksum.matches(&hashes) {
+        let whole = checksum.proves() || download.size.exact() == Some(resumed_bytes);
+        if resumed_bytes > 0 && whole && checksum.matches(&hashes) {
             partial.finish()?;
             return Ok(Fetched { sha256: hashes.sha256, address: None, resumed_bytes });
         }
@@ -230,10 +233,32 @@ impl Fetcher {
         loop {
             let resumed = partial.length() > 0;
             match self.attempt(download, address, partial, progress, cancel)? {
-                Outcome::Whole => {
+                Outcome::Whole { packed } => {
                     let hashes = partial.hashes();
-                    if download.checksum.matches(&hashes) {
+                    let looks_right = download.checksum.matches(&hashes);
+                    if looks_right && download.checksum.proves() {
                         return Ok(Ok(hashes));
+                    }
+                    if partial.is_web_page()? {
+                        partial.clear()?;
+                        return Ok(Err(Reason::WebPage));
+                    }
+                    // Some servers call the packing of the file itself one of the transfer: then its own bytes are right.
+                    let own_packing = || match download.size.exact() {
+                        Some(exact) => partial.length() == exact,
+                        None => ["gz", "tgz"]
+                            .iter()
+                            .any(|ending| download.target.extension().is_some_and(|extension| extension == *ending)),
+                    };
+                    if looks_right && (!packed || own_packing()) {
+                        return Ok(Ok(hashes));
+                    }
+                    if packed && partial.unpack(download.size.most(), cancel)? {
+                        let hashes = partial.hashes();
+                        let size = download.size.exact().is_none_or(|exact| exact == partial.length());
+                        if size && download.checksum.matches(&hashes) {
+                            return Ok(Ok(hashes));
+                        }
                     }
                     partial.clear()?;
                     // The part from before may have been the wrong one: a crash can leave zeros at a file's end.
@@ -244,10 +269,15 @@ impl Fetcher {
                     tracing::info!("{}: what an earlier attempt left was wrong; fetching all of it", download.label);
                 }
                 Outcome::Refused(reason) => {
+                    let page = matches!(reason, Reason::Size { .. }) && partial.is_web_page()?;
                     if matches!(reason, Reason::Size { .. }) {
                         partial.clear()?;
                     }
-                    return Ok(Err(reason));
+                    return Ok(Err(if page { Reason::WebPage } else { reason }));
+                }
+                Outcome::Broken(_) if partial.is_web_page()? => {
+                    partial.clear()?;
+                    return Ok(Err(Reason::WebPage));
                 }
                 Outcome::Broken(reason) => {
                     if partial.length() >= furthest + WORTH_BYTES {
@@ -288,11 +318,14 @@ impl Fetcher {
             Ok(total) => total,
             Err(outcome) => return Ok(outcome),
         };
+        // What does not get smaller gets a little larger by packing.
+        let most = download.size.most();
+        let most = if head.packed { most.saturating_add(most / 1000 + 1024) } else { most };
         let counter = Counter::new(progress, download.label, total.unwrap_or(0), partial.length());
         loop {
             match transfer.next(cancel)? {
                 Event::Piece(piece) => {
-                    if partial.length() + piece.len() as u64 > download.size.most() {
+                    if partial.length() + piece.len() as u64 > most {
                         let found = partial.length() + piece.len() as u64;
                         return Ok(Outcome::Refused(download.size.refuse(found)));
                     }
@@ -305,7 +338,7 @@ impl Fetcher {
                         Some(total) => {
                             Outcome::Broken(Reason::Network(format!("it ended after {length} of {total} bytes")))
                         }
-                        None => Outcome::Whole,
+                        None => Outcome::Whole { packed: head.packed },
                     });
                 }
                 Event::Broken(what) => return Ok(Outcome::Broken(Reason::Network(what))),
@@ -319,7 +352,12 @@ impl Fetcher {
 /// attempt that ends here.
 fn announced(head: &Head, size: Size, partial: &mut Partial) -> Result<Result<Option<u64>, Outcome>, FetchError> {
     let range = head.range.unwrap_or(crate::transfer::ContentRange { begin: None, total: None });
+    let wrong = |total: &u64| *total > size.most() || size.exact().is_some_and(|exact| *total != exact);
     let total = match head.status {
+        // What has arrived may still be gone on with elsewhere.
+        200 if head.page && head.length.as_ref().is_some_and(wrong) => {
+            return Ok(Err(Outcome::Refused(Reason::WebPage)));
+        }
         200 => {
             // All of it, whatever was asked for.
             if partial.length() > 0 {
@@ -332,7 +370,9 @@ fn announced(head: &Head, size: Size, partial: &mut Partial) -> Result<Result<Op
             range.total.or_else(|| head.length.and_then(|length| length.checked_add(partial.length())))
         }
         // Nothing beyond what is there: it is whole, or not of this file.
-        416 if partial.length() > 0 && range.total == Some(partial.length()) => return Ok(Err(Outcome::Whole)),
+        416 if partial.length() > 0 && range.total == Some(partial.length()) => {
+            return Ok(Err(Outcome::Whole { packed: head.packed }));
+        }
         206 | 416 if partial.length() > 0 => {
             partial.clear()?;
             let reason = Reason::Network("it does not go on where it was asked to".to_owned());
@@ -341,8 +381,9 @@ fn announced(head: &Head, size: Size, partial: &mut Partial) -> Result<Result<Op
         status @ (408 | 429 | 500..=599) => return Ok(Err(Outcome::Broken(Reason::Status { status }))),
         status => return Ok(Err(Outcome::Refused(Reason::Status { status }))),
     };
-    let wrong = |total: &u64| *total > size.most() || size.exact().is_some_and(|exact| *total != exact);
     match total.filter(wrong) {
+        // The length of what is sent, not of the file.
+        _ if head.packed => Ok(Ok(total)),
         Some(total) => Ok(Err(Outcome::Refused(size.refuse(total)))),
         None => Ok(Ok(size.exact().or(total))),
     }

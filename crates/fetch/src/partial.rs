@@ -12,6 +12,9 @@ use crate::error::FetchError;
 /// Bytes that are read at once.
 const PIECE_BYTES: usize = 1 << 18;
 
+/// So much is looked at to know a web page.
+const PAGE_BYTES: u64 = 512;
+
 const OPERATION: &str = "preparing a download";
 
 /// A file that is not whole yet. Its name holds the first digits of the checksum: what belongs to another version of the
@@ -117,6 +120,67 @@ impl Partial {
         self.hasher = Hasher::new(&self.checksum);
         self.length = 0;
         Ok(())
+    }
+
+    /// Whether what has arrived begins as a page for people does.
+    pub(crate) fn is_web_page(&mut self) -> Result<bool, FetchError> {
+        let mut begin = Vec::new();
+        let mut read = || {
+            self.file.seek(SeekFrom::Start(0))?;
+            (&self.file).take(PAGE_BYTES).read_to_end(&mut begin)?;
+            self.file.seek(SeekFrom::End(0))
+        };
+        read().map_err(FetchError::io("looking at a download"))?;
+        let text = begin.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&begin).trim_ascii_start().to_ascii_lowercase();
+        Ok(text.starts_with(b"<!doctype html") || text.starts_with(b"<html"))
+    }
+
+    /// Puts what it unpacks to (as gzip, at most so many bytes) in its own place; `false` when it does not.
+    pub(crate) fn unpack(&mut self, most: u64, cancel: &Cancel) -> Result<bool, FetchError> {
+        self.file.seek(SeekFrom::Start(0)).map_err(FetchError::io(OPERATION))?;
+        let mut name = self.path.clone().into_os_string();
+        name.push(".unpacked");
+        let path = PathBuf::from(name);
+        let mut options = File::options();
+        let opened = options.read(true).write(true).create(true).truncate(true).open(&path);
+        let mut unpacked = Partial {
+            label: self.label.clone(),
+            file: opened.map_err(FetchError::io(OPERATION))?,
+            path,
+            target: self.target.clone(),
+            checksum: self.checksum.clone(),
+            hasher: Hasher::new(&self.checksum),
+            length: 0,
+        };
+        // The lock of the one goes with its file.
+        unpacked.lock()?;
+        let mut reader = flate2::bufread::MultiGzDecoder::new(io::BufReader::with_capacity(PIECE_BYTES, &self.file));
+        let mut buffer = vec![0; PIECE_BYTES];
+        loop {
+            let count = cancel.check().map(|()| reader.read(&mut buffer));
+            match count {
+                Ok(Ok(0)) => break,
+                Ok(Ok(count)) if unpacked.length.saturating_add(count as u64) <= most => {
+                    if let Err(error) = unpacked.write(&buffer[..count]) {
+                        unpacked.discard();
+                        return Err(error);
+                    }
+                }
+                Ok(_) => {
+                    unpacked.discard();
+                    return Ok(false);
+                }
+                Err(cancelled) => {
+                    unpacked.discard();
+                    return Err(cancelled.into());
+                }
+            }
+        }
+        drop(reader);
+        fs_err::rename(&unpacked.path, &self.path).map_err(FetchError::io("unpacking a download"))?;
+        unpacked.path = self.path.clone();
+        *self = unpacked;
+        Ok(true)
     }
 
     /// Gives the file its own name; its checksum was found right.

@@ -32,6 +32,10 @@ pub(crate) struct Head {
     pub(crate) range: Option<ContentRange>,
     /// Where redirections led.
     pub(crate) address: String,
+    /// It says that what it sends is HTML.
+    pub(crate) page: bool,
+    /// It packs what it sends, though not asked to.
+    pub(crate) packed: bool,
 }
 
 /// `Content-Range: bytes BEGIN-END/TOTAL`, or `bytes */TOTAL` when nothing of the file is sent.
@@ -96,6 +100,8 @@ fn request(agent: &Agent, address: &str, from: u64, sender: &SyncSender<Event>) 
         length: header("content-length").and_then(|length| length.trim().parse().ok()),
         range: header("content-range").and_then(ContentRange::parse),
         address: response.get_uri().to_string(),
+        page: header("content-type").is_some_and(|kind| kind.trim().to_ascii_lowercase().starts_with("text/html")),
+        packed: header("content-encoding").is_some_and(|kind| kind.to_ascii_lowercase().contains("gzip")),
     };
     if sender.send(Event::Head(head)).is_err() {
         return Ok(());

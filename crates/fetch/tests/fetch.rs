@@ -418,3 +418,125 @@ fn a_proxy_is_used() {
     let wrong = Settings { proxy: Proxy::Address("no proxy at all".to_owned()), ..settings() };
     assert!(matches!(Fetcher::with_settings(wrong), Err(FetchError::Environment { .. })));
 }
+
+/// What an expired link answers, with status 200.
+const PAGE: &[u8] = b"\n<!DOCTYPE html>\n<html><body>This link has expired.</body></html>";
+
+#[test]
+fn a_web_page_is_not_the_file_and_what_has_arrived_is_kept_for_the_next_address() {
+    for (size, said, length) in [
+        (Size::AtMost(1 << 20), "text/html; charset=utf-8", true),
+        (Size::AtMost(1 << 20), "application/octet-stream", false),
+        (Size::Exact(80_000), "text/html", true),
+        (Size::Exact(80_000), "text/html", false),
+        (Size::Exact(80_000), "application/x-tar", true),
+    ] {
+        let mut case = Case::new(80_000);
+        case.size = size;
+        let server = Server::start(move |_, _| {
+            let mut headers = vec![format!("Content-Type: {said}")];
+            headers.extend(length.then(|| format!("Content-Length: {}", PAGE.len())));
+            vec![head("200 OK", &headers), Step::Send(PAGE.to_vec())]
+        });
+        let failed = failures(case.fetch(&[server.address("/file")]));
+        // A size that is announced wrong is refused before a byte of it is seen.
+        let unseen = size == Size::Exact(80_000) && said == "application/x-tar";
+        let right =
+            if unseen { matches!(failed[0].reason, Reason::Size { .. }) } else { failed[0].reason == Reason::WebPage };
+        assert!(right, "{size:?}, {said}: {failed:?}");
+        assert_eq!(server.asked().len(), 1, "it is not asked again");
+        assert!(failed[0].reason != Reason::WebPage || failed[0].reason.to_string().contains("web page"));
+        assert_eq!(files(&case.folder.path().join("below")), Vec::<String>::new());
+    }
+    // The first address breaks off, the second sends a page: the third goes on where the first stopped.
+    let mut case = Case::new(80_000);
+    case.size = Size::Exact(80_000);
+    let bytes = case.bytes.clone();
+    let server = Server::start(move |_, asked| match asked.line.as_str() {
+        "GET /half HTTP/1.1" => ranged(&bytes, asked, if asked.from.is_none() { 50_000 } else { 0 }),
+        "GET /page HTTP/1.1" => {
+            let headers = ["Content-Type: text/html".to_owned(), format!("Content-Length: {}", PAGE.len())];
+            vec![head("200 OK", &headers), Step::Send(PAGE.to_vec())]
+        }
+        _ => ranged(&bytes, asked, usize::MAX),
+    });
+    case.fetch(&["/half", "/page", "/good"].map(|path| server.address(path))).expect("the last one");
+    assert_eq!(server.asked().last().and_then(|asked| asked.from), Some(50_000));
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    use std::io::Write;
+    let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    writer.write_all(bytes).expect("into memory");
+    writer.finish().expect("into memory")
+}
+
+#[test]
+fn a_transfer_that_is_packed_without_being_asked_is_unpacked() {
+    for exact in [false, true] {
+        let mut case = Case::new(60_000);
+        case.bytes.resize(70_000, 7);
+        case.size = if exact { Size::Exact(70_000) } else { Size::AtMost(1 << 20) };
+        let packed = gzip(&case.bytes);
+        let server = Server::start(move |number, asked| {
+            let mut steps = ranged(&packed, asked, if number == 0 { 20_000 } else { usize::MAX });
+            let Step::Send(bytes) = &mut steps[0] else { return steps };
+            let text = String::from_utf8_lossy(bytes).replacen("\r\n", "\r\nContent-Encoding: gzip\r\n", 1);
+            *bytes = text.into_bytes();
+            steps
+        });
+        case.fetch(&[server.address("/file")]).expect("unpacked");
+        assert_eq!(server.asked().len(), 2);
+    }
+    // A packed file whose own packing the server takes for one of the transfer: its bytes are right as they come.
+    let mut case = Case::new(1);
+    case.bytes = gzip(&content(5000));
+    let bytes = case.bytes.clone();
+    let server = Server::start(move |_, _| {
+        let headers = ["Content-Encoding: gzip".to_owned(), format!("Content-Length: {}", bytes.len())];
+        vec![head("200 OK", &headers), Step::Send(bytes.clone())]
+    });
+    case.fetch(&[server.address("/file")]).expect("as it is");
+    // A bomb: so many zeros are never written.
+    let mut case = Case::new(1000);
+    case.size = Size::AtMost(2000);
+    let bomb = gzip(&vec![0; 1_000_000]);
+    let server = Server::start(move |_, _| {
+        vec![head("200 OK", &["Content-Encoding: gzip".to_owned()]), Step::Send(bomb.clone())]
+    });
+    let failed = failures(case.fetch(&[server.address("/file")]));
+    assert!(matches!(failed[0].reason, Reason::Checksum { .. } | Reason::Size { .. }), "{failed:?}");
+    assert_eq!(files(&case.folder.path().join("below")), Vec::<String>::new());
+}
+
+#[test]
+fn a_file_without_a_published_checksum_must_have_its_size() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let target = folder.path().join("list.bin");
+    let bytes = content(50_000);
+    let fetch = |address: String, size: Size| {
+        let addresses = [address];
+        let checksum = Checksum::Unpublished;
+        let download = Download { label: "x", addresses: &addresses, checksum: &checksum, size, target: &target };
+        Fetcher::with_settings(settings()).expect("a fetcher").fetch(&download, &Silent, &Cancel::new())
+    };
+    let whole_file = bytes.clone();
+    let server =
+        Server::start(move |number, asked| ranged(&whole_file, asked, if number == 0 { 20_000 } else { usize::MAX }));
+    let short = fetch(server.address("/file"), Size::Exact(49_999));
+    assert!(matches!(failures(short)[0].reason, Reason::Size { found: 50_000, most: 49_999, exact: true }));
+    let fetched = fetch(server.address("/file"), Size::Exact(50_000)).expect("the right size");
+    assert_eq!((fetched.sha256, std::fs::read(&target).expect("the file")), (sha256(&bytes), bytes.clone()));
+    // What is there with its size is not asked for again; with another size it is no answer.
+    let asked = server.asked().len();
+    assert_eq!(fetch(server.address("/file"), Size::Exact(50_000)).expect("there").address, None);
+    assert_eq!(server.asked().len(), asked);
+    std::fs::write(&target, b"something else").expect("writable");
+    assert!(fetch(server.address("/file"), Size::Exact(50_000)).expect("fetched anew").address.is_some());
+    assert_eq!(std::fs::read(&target).expect("the file"), bytes);
+    // Without a size either, a web page is still refused.
+    std::fs::remove_file(&target).expect("removable");
+    let server = Server::start(|_, _| whole(PAGE));
+    assert_eq!(failures(fetch(server.address("/file"), Size::AtMost(1 << 20)))[0].reason, Reason::WebPage);
+    assert!(!target.exists());
+}
