@@ -7,6 +7,9 @@ seconds=${1:-60}
 mkdir -p fuzz/corpus/{weights,pictures,datasets,features}
 cp crates/encoders/tests/fixtures/*.{th,pth} fuzz/corpus/weights/
 printf '\x38\x00\x00\x00\x00\x00\x00\x00%s12345678' '{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}  ' > fuzz/corpus/weights/safetensors
+cp crates/datasets/tests/fixtures/parquet/*.parquet crates/datasets/tests/fixtures/tar/*.{tar,gz} fuzz/corpus/datasets/
+cp crates/datasets/tests/fixtures/lmdb/*.mdb crates/datasets/tests/fixtures/lmdb/lsun/data.mdb fuzz/corpus/datasets/
+cp crates/datasets/tests/fixtures/arrays/*.{mat,npy,npz,pickle} fuzz/corpus/datasets/
 cp crates/features/golden/foreign/*.{npy,npz,safetensors} fuzz/corpus/features/
 
 for target in weights pictures datasets features; do

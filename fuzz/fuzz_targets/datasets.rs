@@ -7,5 +7,12 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     decode::cifar::fuzz(bytes);
     decode::gzip::fuzz(bytes);
     decode::idx::fuzz(bytes);
+    decode::mat::fuzz(bytes);
+    decode::numpy::fuzz(bytes);
+    decode::pickle::fuzz(bytes);
     decode::zip::fuzz(bytes);
+    decode::list::fuzz(bytes);
+    decode::lmdb::fuzz(bytes);
+    decode::parquet::fuzz(bytes);
+    decode::tar::fuzz(bytes);
 });

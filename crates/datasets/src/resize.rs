@@ -1,17 +1,61 @@
-//! Resizing as Pillow does it, equal to the bit (`Image.resize` with `BILINEAR` on an RGB image).
+//! Resizing as Pillow does it, equal to the bit (`Image.resize` of an RGB image), and as torch does it without antialiasing.
 //!
-//! Two passes, columns first; a pass whose size does not change is left out. Each output value is a sum of source values
-//! with coefficients in 22-bit fixed point, rounded to u8 between the passes. When the image shrinks, the triangle filter
-//! widens with the factor (antialiasing). Pinned by the golden file `resize_pillow_bilinear`.
+//! Two passes, columns first; a pass whose size does not change is left out. That is Pillow up to version 12, with which what
+//! is published was made. Pillow 13 resizes rows first where the height shrinks much more than the width: the same filters,
+//! another rounding in between, a few levels in some pixels. Each output value is a sum of source values
+//! with coefficients in 22-bit fixed point, rounded to u8 between the passes. When the image shrinks, the filter widens with
+//! the factor (antialiasing). Pinned by the golden files `resize_pillow_bilinear` and `resize_filters`.
+
+mod nearest;
+mod passes;
+mod plain;
+mod taps;
+
+use serde::{Deserialize, Serialize};
 
 use crate::error::DatasetError;
 use crate::image::RgbImage;
+use taps::Taps;
 
-/// Fractional bits of a coefficient: 32, less 8 for the value and 2 for sign and overshoot.
-const PRECISION_BITS: u32 = 22;
-const HALF: i32 = 1 << (PRECISION_BITS - 1);
 /// Largest side of a result.
-const LARGEST_SIDE: u32 = 16_384;
+pub(crate) const LARGEST_SIDE: u32 = 16_384;
+
+/// How source pixels are weighted: Pillow's filters by their names.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Filter {
+    /// The pixel under the new pixel's centre; never antialiased.
+    Nearest,
+    /// The mean of the pixels that the new pixel covers.
+    Box,
+    /// A triangle of one pixel to each side.
+    #[default]
+    Bilinear,
+    /// Keys' cubic with a = -0.5 (Pillow's), two pixels to each side.
+    Bicubic,
+    /// Windowed sinc, three pixels to each side.
+    Lanczos,
+}
+
+impl Filter {
+    /// The name in files.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Filter::Nearest => "nearest",
+            Filter::Box => "box",
+            Filter::Bilinear => "bilinear",
+            Filter::Bicubic => "bicubic",
+            Filter::Lanczos => "lanczos",
+        }
+    }
+
+    /// Whether the filter can be had without antialiasing ([`plainly`]).
+    #[must_use]
+    pub fn has_plain_form(self) -> bool {
+        matches!(self, Filter::Bilinear | Filter::Bicubic)
+    }
+}
 
 /// The image squashed or stretched to `width` x `height` with Pillow's bilinear filter.
 ///
@@ -29,150 +73,56 @@ const LARGEST_SIDE: u32 = 16_384;
 /// # Errors
 /// When the image is not well formed, or a side of the result is 0 or above 16,384.
 pub fn bilinear(image: &RgbImage, width: u32, height: u32) -> Result<RgbImage, DatasetError> {
+    filtered(image, width, height, Filter::Bilinear)
+}
+
+/// [`bilinear`] with any of Pillow's filters.
+///
+/// # Errors
+/// As [`bilinear`].
+pub fn filtered(image: &RgbImage, width: u32, height: u32, filter: Filter) -> Result<RgbImage, DatasetError> {
+    check(image, width, height)?;
+    if let Filter::Nearest = filter {
+        return Ok(nearest::resize(image, width, height));
+    }
+    let columns = (width != image.width).then(|| Taps::new(image.width, width, filter));
+    let rows = (height != image.height).then(|| Taps::new(image.height, height, filter));
+    let pixels = passes::run(image, width as usize, columns.as_ref(), rows.as_ref());
+    Ok(RgbImage { width, height, pixels })
+}
+
+/// Without antialiasing: `torch.nn.functional.interpolate(align_corners=False, antialias=False)` on the values 0..255, clamped
+/// to them and rounded half to even, which is what torchvision does to a `uint8` tensor.
+///
+/// Two (bilinear) or four (bicubic, a = -0.75) source pixels are read a side, however much the image shrinks. In f32, columns
+/// first, rounded once at the end; at a tie the last bit of a sum may fall on the other side than in torch, whose order of
+/// summation depends on its version. Filters without such a form are resized by [`filtered`].
+///
+/// # Errors
+/// As [`bilinear`].
+pub fn plainly(image: &RgbImage, width: u32, height: u32, filter: Filter) -> Result<RgbImage, DatasetError> {
+    if !filter.has_plain_form() {
+        return filtered(image, width, height, filter);
+    }
+    check(image, width, height)?;
+    Ok(plain::resize(image, width, height, filter))
+}
+
+fn check(image: &RgbImage, width: u32, height: u32) -> Result<(), DatasetError> {
     image.check()?;
     let sides = 1..=LARGEST_SIDE;
     if !sides.contains(&width) || !sides.contains(&height) {
         return Err(DatasetError::Target { width, height, limit: LARGEST_SIDE });
     }
-    let columns = (width != image.width).then(|| Taps::new(image.width, width));
-    let rows = (height != image.height).then(|| Taps::new(image.height, height));
-    let pixels = run(image, width as usize, columns.as_ref(), rows.as_ref());
-    Ok(RgbImage { width, height, pixels })
-}
-
-fn run(image: &RgbImage, width: usize, columns: Option<&Taps>, rows: Option<&Taps>) -> Vec<u8> {
-    #[cfg(target_arch = "x86_64")]
-    if std::arch::is_x86_feature_detected!("avx2") {
-        // SAFETY: the processor has AVX2, asked in the line above; the function has no other requirement.
-        return unsafe { both_avx2(image, width, columns, rows) };
-    }
-    both(image, width, columns, rows)
-}
-
-/// [`both`], compiled for wider registers: integers only, so the result is the same.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-fn both_avx2(image: &RgbImage, width: usize, columns: Option<&Taps>, rows: Option<&Taps>) -> Vec<u8> {
-    both(image, width, columns, rows)
-}
-
-#[inline(always)]
-fn both(image: &RgbImage, width: usize, columns: Option<&Taps>, rows: Option<&Taps>) -> Vec<u8> {
-    match (columns, rows) {
-        (None, None) => image.pixels.clone(),
-        (Some(columns), None) => horizontal(&image.pixels, image.width as usize, columns),
-        (None, Some(rows)) => vertical(&image.pixels, 3 * width, rows),
-        (Some(columns), Some(rows)) => {
-            vertical(&horizontal(&image.pixels, image.width as usize, columns), 3 * width, rows)
-        }
-    }
-}
-
-/// Which source positions make up each output position, and with what weight.
-struct Taps {
-    /// First source position and number of taps of each output position.
-    spans: Vec<(usize, usize)>,
-    /// `stride` coefficients an output position, of which the span's length count.
-    weights: Vec<i32>,
-    stride: usize,
-}
-
-impl Taps {
-    /// Pillow's `precompute_coeffs` and `normalize_coeffs_8bpc` for the triangle filter of support 1.
-    fn new(from: u32, to: u32) -> Taps {
-        let scale = f64::from(from) / f64::from(to);
-        let filter_scale = scale.max(1.0);
-        let support = filter_scale;
-        let stride = support.ceil() as usize * 2 + 1;
-        let mut spans = Vec::with_capacity(to as usize);
-        let mut weights = vec![0; stride * to as usize];
-        let mut row = vec![0.0; stride];
-        for (position, fixed) in weights.chunks_exact_mut(stride).enumerate() {
-            let centre = (position as f64 + 0.5) * scale;
-            // Float to integer casts truncate, as in C, and saturate at zero.
-            let first = (centre - support + 0.5) as u32;
-            let last = ((centre + support + 0.5) as u32).min(from);
-            let count = (last - first) as usize;
-            let mut sum = 0.0;
-            for (tap, weight) in row[..count].iter_mut().enumerate() {
-                let distance = ((tap as f64 + f64::from(first) - centre + 0.5) * (1.0 / filter_scale)).abs();
-                *weight = if distance < 1.0 { 1.0 - distance } else { 0.0 };
-                sum += *weight;
-            }
-            for (fixed, weight) in fixed.iter_mut().zip(&row[..count]) {
-                let normal = if sum == 0.0 { *weight } else { *weight / sum };
-                *fixed = (0.5 + normal * f64::from(1 << PRECISION_BITS)) as i32;
-            }
-            spans.push((first as usize, count));
-        }
-        Taps { spans, weights, stride }
-    }
-
-    #[inline(always)]
-    fn iter(&self) -> impl Iterator<Item = (usize, &[i32])> {
-        self.spans
-            .iter()
-            .zip(self.weights.chunks_exact(self.stride))
-            .map(|(&(first, count), all)| (first, &all[..count]))
-    }
-}
-
-/// Resizes every row: `[h, from, 3]` to `[h, to, 3]`.
-#[inline(always)]
-fn horizontal(source: &[u8], from: usize, taps: &Taps) -> Vec<u8> {
-    let to = taps.spans.len();
-    let height = source.len() / (3 * from);
-    // A pixel more, so that four values can be moved at once; the fourth is overwritten by the next pixel.
-    let mut out = vec![0; 3 * to * height + 1];
-    let mut line = vec![[0i32; 4]; from];
-    for (y, row) in source.chunks_exact(3 * from).enumerate() {
-        for (pixel, bytes) in line.iter_mut().zip(row.as_chunks::<3>().0) {
-            *pixel = [i32::from(bytes[0]), i32::from(bytes[1]), i32::from(bytes[2]), 0];
-        }
-        let target = &mut out[3 * to * y..3 * to * (y + 1) + 1];
-        for (x, (first, weights)) in taps.iter().enumerate() {
-            let mut sum = [HALF; 4];
-            for (pixel, &weight) in line[first..first + weights.len()].iter().zip(weights) {
-                for channel in 0..4 {
-                    sum[channel] += pixel[channel] * weight;
-                }
-            }
-            target[3 * x..3 * x + 4].copy_from_slice(&sum.map(to_byte));
-        }
-    }
-    out.truncate(3 * to * height);
-    out
-}
-
-/// Resizes every column: `[from, width]` to `[to, width]` values.
-#[inline(always)]
-fn vertical(source: &[u8], row_length: usize, taps: &Taps) -> Vec<u8> {
-    let mut out = vec![0; row_length * taps.spans.len()];
-    let mut sums = vec![HALF; row_length];
-    for (target, (first, weights)) in out.chunks_exact_mut(row_length).zip(taps.iter()) {
-        let rows = source[first * row_length..].chunks_exact(row_length);
-        sums.fill(HALF);
-        for (row, &weight) in rows.zip(weights) {
-            for (sum, &value) in sums.iter_mut().zip(row) {
-                *sum += i32::from(value) * weight;
-            }
-        }
-        for (byte, &sum) in target.iter_mut().zip(&sums) {
-            *byte = to_byte(sum);
-        }
-    }
-    out
-}
-
-#[inline(always)]
-fn to_byte(sum: i32) -> u8 {
-    (sum >> PRECISION_BITS).clamp(0, 255) as u8
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    const FILTERS: [Filter; 5] = [Filter::Nearest, Filter::Box, Filter::Bilinear, Filter::Bicubic, Filter::Lanczos];
 
     #[test]
     fn a_pixel_spreads_and_a_pair_is_blended() {
@@ -196,15 +146,21 @@ mod tests {
         /// A constant image stays constant, and both compilations agree on any image.
         #[test]
         fn constants_stay_and_paths_agree(w in 1u32..40, h in 1u32..40, to_w in 1u32..60, to_h in 1u32..60, seed in any::<u64>()) {
-            let grey = bilinear(&RgbImage::filled(w, h, [7, 128, 255]).expect("well formed"), to_w, to_h).expect("a valid size");
-            prop_assert!(grey.pixels.chunks_exact(3).all(|pixel| pixel == [7, 128, 255]));
+            let flat = RgbImage::filled(w, h, [7, 128, 255]).expect("well formed");
+            for filter in FILTERS {
+                for resize in [filtered, plainly] {
+                    let same = resize(&flat, to_w, to_h, filter).expect("a valid size");
+                    prop_assert!(same.pixels.chunks_exact(3).all(|pixel| pixel == [7, 128, 255]), "{filter:?}");
+                }
+            }
             let stream = oodlab_base::Seed(seed).stream("resize test");
             let pixels = (0..u64::from(3 * w * h)).map(|i| stream.word(i) as u8).collect();
             let image = RgbImage::new(w, h, pixels).expect("well formed");
-            let columns = (to_w != w).then(|| Taps::new(w, to_w));
-            let rows = (to_h != h).then(|| Taps::new(h, to_h));
-            let plain = both(&image, to_w as usize, columns.as_ref(), rows.as_ref());
-            prop_assert_eq!(bilinear(&image, to_w, to_h).expect("a valid size").pixels, plain);
+            let filter = FILTERS[1 + seed as usize % 4];
+            let columns = (to_w != w).then(|| Taps::new(w, to_w, filter));
+            let rows = (to_h != h).then(|| Taps::new(h, to_h, filter));
+            let plain = passes::both(&image, to_w as usize, columns.as_ref(), rows.as_ref());
+            prop_assert_eq!(filtered(&image, to_w, to_h, filter).expect("a valid size").pixels, plain);
         }
     }
 }

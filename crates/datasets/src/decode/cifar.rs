@@ -28,27 +28,36 @@ impl Layout {
         self.labels + self.pixels()
     }
 
+    /// The number of records in a file of so many bytes.
+    ///
+    /// # Errors
+    /// When that is not a positive multiple of the record's length.
+    pub fn records(&self, length: u64) -> Result<usize, String> {
+        let record = self.record() as u64;
+        if record <= self.labels as u64 || self.label >= self.labels {
+            return Err("a record without pixels or without its label".into());
+        }
+        if length == 0 || !length.is_multiple_of(record) {
+            return Err(format!("{length} bytes are not a whole number of records of {record} bytes"));
+        }
+        usize::try_from(length / record).map_err(|_| format!("{length} bytes are too many"))
+    }
+
     /// Checks a whole file and counts its records.
     ///
     /// # Errors
-    /// When the length is not a positive multiple of the record's, or a label is out of range; the message says where.
+    /// As [`Layout::records`], or when a label is out of range; the message says where.
     pub fn count(&self, bytes: &[u8]) -> Result<usize, String> {
-        let record = self.record();
-        if record <= self.labels || self.label >= self.labels {
-            return Err("a record without pixels or without its label".into());
-        }
-        if bytes.is_empty() || !bytes.len().is_multiple_of(record) {
-            return Err(format!("{} bytes are not a whole number of records of {record} bytes", bytes.len()));
-        }
+        let count = self.records(bytes.len() as u64)?;
         if let Some(classes) = self.classes {
-            for (index, record) in bytes.chunks_exact(record).enumerate() {
+            for (index, record) in bytes.chunks_exact(self.record()).enumerate() {
                 let label = u32::from(record[self.label]);
                 if label >= classes {
                     return Err(format!("record {index} has label {label}, expected one below {classes}"));
                 }
             }
         }
-        Ok(bytes.len() / record)
+        Ok(count)
     }
 
     /// Label and planes `[3, height, width]` of a record; `None` past the end.

@@ -4,6 +4,8 @@ use std::io::Read;
 
 use flate2::read::MultiGzDecoder;
 
+use crate::blob::Blob;
+
 /// DEFLATE cannot make more than this of one byte (1032, rounded up).
 pub const LARGEST_RATIO: u64 = 1040;
 
@@ -22,13 +24,20 @@ pub fn unpack(bytes: &[u8], limit: u64) -> Result<Vec<u8>, String> {
     Ok(out)
 }
 
+/// Unpacks all members of a gzip file, a long one to the disk; an output above `limit` bytes is an error.
+pub(crate) fn spool(packed: &Blob, limit: u64) -> Result<Blob, String> {
+    let limit = limit.min(packed.len().saturating_mul(LARGEST_RATIO));
+    Blob::spool(MultiGzDecoder::new(packed.reader()), limit)
+        .map_err(|error| format!("damaged or truncated gzip data: {error}"))
+}
+
 /// The first `count` unpacked bytes, fewer when there are fewer.
 ///
 /// # Errors
 /// When the data is not gzip or is damaged so early.
-pub fn peek(bytes: &[u8], count: usize) -> Result<Vec<u8>, String> {
-    let mut out = Vec::with_capacity(count);
-    let mut reader = MultiGzDecoder::new(bytes).take(count as u64);
+pub fn peek(packed: impl Read, count: usize) -> Result<Vec<u8>, String> {
+    let mut out = Vec::new();
+    let mut reader = MultiGzDecoder::new(packed).take(count as u64);
     reader.read_to_end(&mut out).map_err(|error| format!("damaged or truncated gzip data: {error}"))?;
     Ok(out)
 }
@@ -60,6 +69,6 @@ mod tests {
         assert_eq!(unpack(&packed, 100_000).map(|bytes| bytes.len()), Ok(100_000));
         assert!(unpack(&packed, 99_999).is_err_and(|what| what.contains("99999")));
         assert!(unpack(&packed[..packed.len() - 9], 100_000).is_err());
-        assert_eq!(peek(&packed, 3), Ok(vec![0; 3]));
+        assert_eq!(peek(packed.as_slice(), 3), Ok(vec![0; 3]));
     }
 }

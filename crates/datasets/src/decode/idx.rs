@@ -1,5 +1,6 @@
 //! IDX: MNIST's format. Big-endian magic `00 00 TYPE DIMENSIONS`, the extents, then the values.
 
+use crate::blob::Blob;
 use crate::decode::gzip;
 
 const UNSIGNED_BYTE: u8 = 0x08;
@@ -19,22 +20,9 @@ impl Idx {
     /// # Errors
     /// When the magic number, the type or the number of axes differ, or the length is not the product of the extents.
     pub fn parse(bytes: Vec<u8>, dimensions: usize) -> Result<Idx, String> {
-        if bytes.starts_with(&[0x1f, 0x8b]) {
-            // The header tells how much must come out; nothing more is unpacked.
-            let header = gzip::peek(&bytes, 4 + 4 * dimensions)?;
-            let (_, expected) = header_of(&header, dimensions)?;
-            let unpacked = gzip::unpack(&bytes, expected)?;
-            return Idx::plain(unpacked, dimensions);
-        }
-        Idx::plain(bytes, dimensions)
-    }
-
-    fn plain(bytes: Vec<u8>, dimensions: usize) -> Result<Idx, String> {
-        let (shape, expected) = header_of(&bytes, dimensions)?;
-        if bytes.len() as u64 != expected {
-            return Err(format!("extents {shape:?} need {expected} bytes with the header, found {}", bytes.len()));
-        }
-        Ok(Idx { shape, bytes, header: 4 + 4 * dimensions })
+        let Opened { values, shape, header } = open(&Blob::memory(bytes), dimensions)?;
+        let bytes = values.whole().map_err(|error| error.to_string())?.into_owned();
+        Ok(Idx { shape, bytes, header: header as usize })
     }
 
     /// Entries along the first axis.
@@ -56,6 +44,41 @@ impl Idx {
         let start = self.header.checked_add(index.checked_mul(size)?)?;
         if index >= self.len() { None } else { self.bytes.get(start..start + size) }
     }
+}
+
+/// An IDX file whose values are read where they are needed.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    /// The unpacked file.
+    pub values: Blob,
+    /// Extent of each axis.
+    pub shape: Vec<usize>,
+    /// Where the values begin.
+    pub header: u64,
+}
+
+/// Reads the header of a plain or gzip file of u8 with `dimensions` axes, and unpacks it.
+///
+/// # Errors
+/// As [`Idx::parse`].
+pub(crate) fn open(file: &Blob, dimensions: usize) -> Result<Opened, String> {
+    let header = 4 + 4 * dimensions as u64;
+    let begin = |blob: &Blob, length: u64| match blob.slice(0, length.min(blob.len())) {
+        Ok(bytes) => Ok(bytes.into_owned()),
+        Err(error) => Err(error.to_string()),
+    };
+    let values = if begin(file, 2)? == [0x1f, 0x8b] {
+        // The header tells how much must come out; nothing more is unpacked.
+        let (_, expected) = header_of(&gzip::peek(file.reader(), header as usize)?, dimensions)?;
+        gzip::spool(file, expected)?
+    } else {
+        file.clone()
+    };
+    let (shape, expected) = header_of(&begin(&values, header)?, dimensions)?;
+    if values.len() != expected {
+        return Err(format!("extents {shape:?} need {expected} bytes with the header, found {}", values.len()));
+    }
+    Ok(Opened { values, shape, header })
 }
 
 /// Extents and length of the whole file.

@@ -5,5 +5,12 @@
 pub mod cifar;
 pub mod gzip;
 pub mod idx;
+pub mod list;
+pub mod lmdb;
+pub mod mat;
+pub mod numpy;
+pub mod parquet;
+pub mod pickle;
 pub mod picture;
+pub mod tar;
 pub mod zip;

@@ -1,44 +1,58 @@
-//! PNG and JPEG to RGB.
+//! Picture files to RGB: JPEG, PNG, WebP, GIF, BMP and PNM (PPM, PGM, PBM).
 //!
-//! Grey is repeated in the three channels, alpha is dropped (not composited), 16 bits are rounded to 8, EXIF orientation is
-//! not applied: what `Image.open(..).convert("RGB")` of Pillow does for all but 16-bit files. Decoders: the crates `png`
-//! and `zune-jpeg` through `image`; another JPEG decoder may differ by a few levels ([`DECODERS`] goes into provenance).
+//! By default what `Image.open(..).convert("RGB")` of Pillow gives: grey is always repeated in the three channels, alpha is
+//! dropped (not composited), EXIF orientation is not applied, of an animation the first frame is taken. [`Reading`] chooses
+//! otherwise for alpha and orientation. 16 bits are rounded to 8 (`round(v * 255 / 65535)`; Pillow drops the lower byte or
+//! clips). JPEG is decoded here, equal to the bit to libjpeg-turbo and so to Pillow (`jpeg`); the other formats by the
+//! `image` crate, equal to the bit where they are lossless. Colour profiles are not applied, as in Pillow.
+
+mod jpeg;
+mod orientation;
 
 use std::io::Cursor;
 
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
 
 use crate::image::RgbImage;
+use crate::reading::{Alpha, Orientation, Reading};
 
 /// The decoders that made the pixels.
-pub const DECODERS: &str = "png 0.18, zune-jpeg 0.5 (image 0.25)";
+pub const DECODERS: &str = "jpeg as libjpeg-turbo 3 (islow, fancy), png 0.18, image-webp 0.2, gif 0.14, image 0.25";
 
-/// No file makes more pixels of a byte than this: PNG's DEFLATE 1032, JPEG's one bit a block 1536.
+/// The formats that are read, for messages.
+pub const FORMATS: &str = "JPEG, PNG, WebP, GIF, BMP or PNM";
+
+/// The endings of file names that are taken for pictures of these formats.
+pub const ENDINGS: [&str; 10] = ["png", "jpg", "jpeg", "webp", "gif", "bmp", "ppm", "pgm", "pbm", "pnm"];
+
+/// No file may make more pixels of a byte than this. PNG's DEFLATE makes 1032, JPEG's one bit a block 1536; GIF and WebP could
+/// make more of an even colour, and are held to this all the same.
 const LARGEST_RATIO: u64 = 2048;
 /// Small files may be as large as this in memory.
 const ALWAYS_ALLOWED: u64 = 1 << 20;
 /// And none may be larger than this.
 const NEVER_ABOVE: u64 = 1 << 30;
 
-/// Decodes a PNG or JPEG file; which of them it is, its first bytes say.
+/// Decodes a picture file; of which format it is, its first bytes say, not its name.
 ///
 /// # Errors
-/// What is wrong: neither format, damaged, cut off (a JPEG without its end marker is refused), or an image far larger than
-/// its file can hold.
-pub fn decode(bytes: &[u8]) -> Result<RgbImage, String> {
+/// What is wrong: none of the formats, damaged, cut off (a JPEG without its end marker is refused), or an image far larger
+/// than its file can hold.
+pub fn decode(bytes: &[u8], reading: Reading) -> Result<RgbImage, String> {
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|error| error.to_string())?;
     match reader.format() {
-        Some(ImageFormat::Png) => {}
-        Some(ImageFormat::Jpeg) => check_jpeg_end(bytes)?,
-        Some(other) => return Err(format!("expected PNG or JPEG, found {}", other.to_mime_type())),
+        Some(ImageFormat::Jpeg) => return decode_jpeg(bytes, reading),
+        Some(ImageFormat::WebP) => check_chunks(bytes.get(12..).unwrap_or_default())?,
+        Some(ImageFormat::Png | ImageFormat::Gif | ImageFormat::Bmp | ImageFormat::Pnm) => {}
+        Some(other) => return Err(format!("expected {FORMATS}, found {}", other.to_mime_type())),
         None if bytes.is_empty() => return Err("an empty file".into()),
-        None => return Err("neither PNG nor JPEG".into()),
+        None => return Err(format!("no picture: expected {FORMATS}")),
     }
-    let allowed = (bytes.len() as u64).saturating_mul(LARGEST_RATIO).clamp(ALWAYS_ALLOWED, NEVER_ABOVE);
+    let allowed = allowed(bytes);
     let mut limits = image::Limits::default();
     limits.max_alloc = Some(allowed.saturating_mul(4));
     reader.limits(limits);
-    let decoder = reader.into_decoder().map_err(|error| error.to_string())?;
+    let mut decoder = reader.into_decoder().map_err(|error| error.to_string())?;
     let (width, height) = decoder.dimensions();
     let needed = decoder.total_bytes().max(3 * u64::from(width) * u64::from(height));
     if needed > allowed {
@@ -47,48 +61,66 @@ pub fn decode(bytes: &[u8]) -> Result<RgbImage, String> {
             bytes.len()
         ));
     }
-    let pixels = DynamicImage::from_decoder(decoder).map_err(|error| error.to_string())?.into_rgb8();
-    RgbImage::new(pixels.width(), pixels.height(), pixels.into_raw()).map_err(|error| error.to_string())
+    let tag = match reading.orientation {
+        Orientation::Ignore => 1,
+        Orientation::Apply => decoder.orientation().map_or(1, |orientation| orientation.to_exif()),
+    };
+    let picture = DynamicImage::from_decoder(decoder).map_err(|error| error.to_string())?;
+    let pixels = match reading.alpha {
+        Alpha::White if picture.color().has_alpha() => composite(&picture.into_rgba8(), 255),
+        Alpha::Black if picture.color().has_alpha() => composite(&picture.into_rgba8(), 0),
+        _ => picture.into_rgb8().into_raw(),
+    };
+    let image = RgbImage::new(width, height, pixels).map_err(|error| error.to_string())?;
+    Ok(orientation::apply(image, tag))
 }
 
-/// Walks a JPEG's segments to its end marker. The decoder itself fills up what a cut file lacks, in silence.
-fn check_jpeg_end(bytes: &[u8]) -> Result<(), String> {
-    let cut = || format!("a truncated JPEG: {} bytes without an end-of-image marker", bytes.len());
-    let mut at = 2;
-    loop {
-        // Outside of a scan: a marker, after any number of fill bytes.
-        while bytes.get(at) == Some(&0xff) && bytes.get(at + 1) == Some(&0xff) {
-            at += 1;
+/// Walks a WebP file's chunks. The decoder makes room for what a chunk says it holds before it looks whether it does.
+fn check_chunks(mut rest: &[u8]) -> Result<(), String> {
+    while let Some((head, body)) = rest.split_first_chunk::<8>() {
+        let size = u32::from_le_bytes([head[4], head[5], head[6], head[7]]) as usize;
+        if size > body.len() {
+            return Err(format!("a truncated WebP: a chunk of {size} bytes, {} are there", body.len()));
         }
-        let (Some(&lead), Some(&marker)) = (bytes.get(at), bytes.get(at + 1)) else { return Err(cut()) };
-        if lead != 0xff {
-            return Err(format!("a damaged JPEG: expected a marker at byte {at}, found {lead:02x}"));
-        }
-        at += 2;
-        match marker {
-            0xd9 => return Ok(()),
-            0x01 | 0xd0..=0xd8 => continue,
-            _ => {}
-        }
-        let Some(&[high, low]) = bytes.get(at..at + 2).and_then(|length| length.first_chunk::<2>()) else {
-            return Err(cut());
-        };
-        at += usize::from(u16::from_be_bytes([high, low])).max(2);
-        if marker == 0xda {
-            // Entropy-coded data lasts to the next marker that is neither a stuffed byte nor a restart.
-            while let Some(&next) = bytes.get(at + 1) {
-                if bytes[at] == 0xff && !matches!(next, 0x00 | 0xff | 0xd0..=0xd7) {
-                    break;
-                }
-                at += 1;
-            }
-        }
+        // A frame of an animation has 16 bytes of its own, then chunks again: they are walked as if they stood alone.
+        let step = if head.starts_with(b"ANMF") { 16 } else { size.next_multiple_of(2) };
+        rest = body.get(step..).unwrap_or_default();
     }
+    Ok(())
+}
+
+/// How many bytes of pixels are believed to be in the file.
+fn allowed(bytes: &[u8]) -> u64 {
+    (bytes.len() as u64).saturating_mul(LARGEST_RATIO).clamp(ALWAYS_ALLOWED, NEVER_ABOVE)
+}
+
+fn decode_jpeg(bytes: &[u8], reading: Reading) -> Result<RgbImage, String> {
+    let decoded = jpeg::decode(bytes, allowed(bytes))?;
+    let tag = match reading.orientation {
+        Orientation::Ignore => None,
+        Orientation::Apply => decoded.exif.and_then(|exif| image::metadata::Orientation::from_exif_chunk(&exif)),
+    };
+    let image = RgbImage::new(decoded.width, decoded.height, decoded.pixels).map_err(|error| error.to_string())?;
+    Ok(orientation::apply(image, tag.map_or(1, image::metadata::Orientation::to_exif)))
+}
+
+/// The picture over an opaque grey of level `under`, to the bit as Pillow's `Image.alpha_composite`.
+fn composite(picture: &image::RgbaImage, under: u8) -> Vec<u8> {
+    let mut pixels = Vec::with_capacity(3 * picture.len() / 4);
+    for &[red, green, blue, alpha] in picture.as_raw().as_chunks::<4>().0 {
+        let (over, rest) = (u32::from(alpha), u32::from(255 - alpha) * u32::from(under));
+        pixels.extend([red, green, blue].map(|level| {
+            let sum = (u32::from(level) * over + rest + 128) << 7;
+            ((((sum >> 8) + sum) >> 8) >> 7) as u8
+        }));
+    }
+    pixels
 }
 
 /// Runs the decoder on arbitrary bytes.
 pub fn fuzz(bytes: &[u8]) {
-    if let Ok(image) = decode(bytes) {
+    let reading = Reading { alpha: Alpha::White, orientation: Orientation::Apply };
+    if let Ok(image) = decode(bytes, reading) {
         let _ = image.check();
     }
 }
@@ -96,6 +128,10 @@ pub fn fuzz(bytes: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn decode(bytes: &[u8]) -> Result<RgbImage, String> {
+        super::decode(bytes, Reading::default())
+    }
     use image::ExtendedColorType;
 
     pub(crate) fn jpeg(width: u32, height: u32) -> Vec<u8> {
@@ -121,8 +157,9 @@ mod tests {
     fn the_decoders_named_are_those_of_the_lock_file() {
         let lock = concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.lock");
         let lock = fs_err::read_to_string(lock).expect("the workspace's lock file");
-        let named: Vec<&str> = DECODERS.split([' ', ',', '(', ')']).filter(|word| !word.is_empty()).collect();
-        assert_eq!(named.iter().step_by(2).collect::<Vec<_>>(), [&"png", &"zune-jpeg", &"image"]);
+        let (_, linked) = DECODERS.split_once("), ").expect("the crates after the decoder of this crate");
+        let named: Vec<&str> = linked.split([' ', ',']).filter(|word| !word.is_empty()).collect();
+        assert_eq!(named.iter().step_by(2).collect::<Vec<_>>(), [&"png", &"image-webp", &"gif", &"image"]);
         for pair in named.chunks_exact(2) {
             let entry = format!("name = {:?}", pair[0]);
             let after = lock.lines().zip(lock.lines().skip(1)).filter(|(line, _)| *line == entry);

@@ -1,11 +1,14 @@
 //! Zip files of images: what lies where, and one entry at a time.
 
-use std::io::{Cursor, Read};
+use std::borrow::Cow;
+use std::io::{BufReader, Cursor, Read, Seek};
 
 use flate2::read::DeflateDecoder;
 use zip::{CompressionMethod, ZipArchive};
 
+use crate::blob::Blob;
 use crate::decode::gzip::LARGEST_RATIO;
+use crate::decode::picture::ENDINGS;
 use crate::manifest::is_inside;
 
 /// More entries than this are refused.
@@ -17,33 +20,43 @@ const LARGEST_ENTRY: u64 = 1 << 30;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// Path inside the archive.
-    pub name: String,
-    start: usize,
-    packed: usize,
-    size: usize,
+    pub name: Box<str>,
+    start: u64,
+    packed: u64,
+    size: u64,
     stored: bool,
     crc: u32,
 }
 
-/// The PNG and JPEG entries in the archive's order; folders, links and files of other kinds are left out.
+/// The picture entries in the archive's order; folders, links and files of other kinds are left out.
 ///
 /// # Errors
 /// A damaged archive, an encrypted or oddly packed image, a path that leaves the archive, a size that its data cannot hold.
 pub fn entries(bytes: &[u8]) -> Result<Vec<Entry>, String> {
-    let mut archive =
-        ZipArchive::new(Cursor::new(bytes)).map_err(|error| format!("damaged or truncated zip file: {error}"))?;
+    list(Cursor::new(bytes), bytes.len() as u64)
+}
+
+/// [`entries`] of an archive of any size.
+pub(crate) fn entries_of(blob: &Blob) -> Result<Vec<Entry>, String> {
+    match blob {
+        Blob::Memory(bytes) => entries(bytes),
+        Blob::File { len, .. } => list(BufReader::new(blob.reader()), *len),
+    }
+}
+
+fn list(archive: impl Read + Seek, length: u64) -> Result<Vec<Entry>, String> {
+    let mut archive = ZipArchive::new(archive).map_err(|error| format!("damaged or truncated zip file: {error}"))?;
     if archive.len() > MOST_ENTRIES {
         return Err(format!("{} entries are more than the {MOST_ENTRIES} allowed", archive.len()));
     }
     let mut found = Vec::new();
     for index in 0..archive.len() {
         let file = archive.by_index_raw(index).map_err(|error| format!("entry {index}: {error}"))?;
-        let name =
-            std::str::from_utf8(file.name_raw()).map_err(|_| format!("entry {index}: name is not UTF-8"))?.to_owned();
-        if file.is_dir() || file.is_symlink() || !is_image_name(&name) {
+        let name = std::str::from_utf8(file.name_raw()).map_err(|_| format!("entry {index}: name is not UTF-8"))?;
+        if file.is_dir() || file.is_symlink() || !is_image_name(name) {
             continue;
         }
-        if !is_inside(&name) {
+        if !is_inside(name) {
             return Err(format!("entry {name:?} leaves the archive"));
         }
         let stored = match file.compression() {
@@ -59,18 +72,10 @@ pub fn entries(bytes: &[u8]) -> Result<Vec<Entry>, String> {
             return Err(format!("entry {name:?}: {packed} bytes cannot hold {size}"));
         }
         let start = file.data_start().ok_or_else(|| format!("entry {name:?}: no data"))?;
-        let end = start.checked_add(packed).filter(|&end| end <= bytes.len() as u64);
-        if end.is_none() {
+        if start.checked_add(packed).is_none_or(|end| end > length) {
             return Err(format!("entry {name:?} lies outside of the file"));
         }
-        found.push(Entry {
-            name,
-            start: start as usize,
-            packed: packed as usize,
-            size: size as usize,
-            stored,
-            crc: file.crc32(),
-        });
+        found.push(Entry { name: name.into(), start, packed, size, stored, crc: file.crc32() });
     }
     Ok(found)
 }
@@ -80,18 +85,29 @@ pub fn entries(bytes: &[u8]) -> Result<Vec<Entry>, String> {
 /// # Errors
 /// Damaged data.
 pub fn read(bytes: &[u8], entry: &Entry) -> Result<Vec<u8>, String> {
-    let packed = bytes.get(entry.start..entry.start + entry.packed).ok_or("an entry outside of the file")?;
+    let range = usize::try_from(entry.start).ok().zip(usize::try_from(entry.packed).ok());
+    let packed = range.and_then(|(start, packed)| bytes.get(start..)?.get(..packed));
+    unpack(packed.ok_or("an entry outside of the file")?, entry)
+}
+
+/// [`read`] in two steps: the bytes as they lie in the archive.
+pub(crate) fn packed<'a>(blob: &'a Blob, entry: &Entry) -> std::io::Result<Cow<'a, [u8]>> {
+    blob.slice(entry.start, entry.packed)
+}
+
+/// [`read`] in two steps: what [`packed`] gave, unpacked and proven.
+pub(crate) fn unpack(packed: &[u8], entry: &Entry) -> Result<Vec<u8>, String> {
     let mut out = Vec::new();
     let result = if entry.stored {
         out.extend_from_slice(packed);
         Ok(0)
     } else {
-        DeflateDecoder::new(packed).take(entry.size as u64 + 1).read_to_end(&mut out)
+        DeflateDecoder::new(packed).take(entry.size + 1).read_to_end(&mut out)
     };
     result.map_err(|error| format!("damaged data: {error}"))?;
     let mut crc = flate2::Crc::new();
     crc.update(&out);
-    if out.len() != entry.size || crc.sum() != entry.crc {
+    if out.len() as u64 != entry.size || crc.sum() != entry.crc {
         return Err(format!(
             "damaged data: expected {} bytes with CRC {:08x}, found {} with {:08x}",
             entry.size,
@@ -103,16 +119,16 @@ pub fn read(bytes: &[u8], entry: &Entry) -> Result<Vec<u8>, String> {
     Ok(out)
 }
 
-/// Whether a name ends as a PNG's or JPEG's and is not hidden.
+/// Whether a name ends as that of a picture that can be read, and is not hidden.
 pub(crate) fn is_image_name(name: &str) -> bool {
     let file = name.rsplit('/').next().unwrap_or(name);
     let extension = file.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
-    !file.starts_with('.') && matches!(extension.as_deref(), Some("png" | "jpg" | "jpeg"))
+    !file.starts_with('.') && extension.is_some_and(|extension| ENDINGS.contains(&extension.as_str()))
 }
 
 /// The ending of a file's name, when it is that of a picture that nothing here reads.
 pub(crate) fn foreign_image_ending(name: &str) -> Option<String> {
-    const FOREIGN: [&str; 9] = ["webp", "bmp", "gif", "tif", "tiff", "ppm", "pgm", "avif", "heic"];
+    const FOREIGN: [&str; 8] = ["tif", "tiff", "avif", "heic", "jxl", "jp2", "tga", "ico"];
     let file = name.rsplit('/').next().unwrap_or(name);
     let (_, ending) = file.rsplit_once('.')?;
     let ending = ending.to_ascii_lowercase();
@@ -144,9 +160,15 @@ mod tests {
     fn images_are_listed_in_order_and_read() {
         let bytes = archive(&[("b/2.png", b"two"), ("readme.txt", b"no"), ("a/1.PNG", &[0; 500]), ("a/.x.png", b"no")]);
         let found = entries(&bytes).expect("valid");
-        assert_eq!(found.iter().map(|entry| entry.name.as_str()).collect::<Vec<_>>(), ["b/2.png", "a/1.PNG"]);
+        assert_eq!(found.iter().map(|entry| &*entry.name).collect::<Vec<_>>(), ["b/2.png", "a/1.PNG"]);
         assert_eq!(read(&bytes, &found[0]), Ok(b"two".to_vec()));
         assert_eq!(read(&bytes, &found[1]), Ok(vec![0; 500]));
+        // The same from a file that is not taken into memory.
+        let mut file = tempfile::tempfile().expect("a temporary file");
+        file.write_all(&bytes).expect("writable");
+        let blob = Blob::file(file).expect("an open file");
+        assert_eq!(entries_of(&blob), Ok(found.clone()));
+        assert_eq!(unpack(&packed(&blob, &found[1]).expect("inside"), &found[1]), Ok(vec![0; 500]));
     }
 
     #[test]
