@@ -1,10 +1,17 @@
-//! Milliseconds a resize, one thread.
+//! Milliseconds a resize, one thread: `bench_resize [FILTER]`, bilinear when none is named.
 
 use std::time::Instant;
 
-use oodlab_datasets::{RgbImage, resize};
+use oodlab_datasets::RgbImage;
+use oodlab_datasets::resize::{self, Filter};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let named = std::env::args().nth(1);
+    let filters = [Filter::Nearest, Filter::Box, Filter::Bilinear, Filter::Bicubic, Filter::Lanczos];
+    let filter = match named {
+        None => Filter::Bilinear,
+        Some(name) => filters.into_iter().find(|filter| filter.name() == name).ok_or("no such filter")?,
+    };
     for (from, to) in [
         ((32, 32), (224, 224)),
         ((28, 28), (32, 32)),
@@ -19,7 +26,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         for _ in 0..20 {
             let start = Instant::now();
             for _ in 0..20 {
-                std::hint::black_box(resize::bilinear(&image, to.0, to.1)?);
+                std::hint::black_box(resize::filtered(&image, to.0, to.1, filter)?);
             }
             best = best.min(start.elapsed().as_secs_f64() / 20.0);
         }

@@ -8,9 +8,35 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::DatasetError;
 use crate::library::Library;
+use crate::roles::{Choice, ScoredSplit, TrainingSplit, TuningSplit};
+use crate::subset::Subset;
 use crate::yaml;
 
+/// How an out-of-distribution image reaches the encoder's input size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// From its own size, as the papers do.
+    Native,
+    /// First squashed to the in-distribution set's size, so that the original size is no longer a cue.
+    Matched,
+}
+
+impl Protocol {
+    /// The name in files and tables.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Protocol::Native => "native",
+            Protocol::Matched => "matched",
+        }
+    }
+}
+
 /// An in-distribution set and groups of out-of-distribution sets. Unknown keys are refused.
+///
+/// Its fields say what the file says. Images are asked for by their role: [`Benchmark::training`], [`Benchmark::scored_id`],
+/// [`Benchmark::shifted`], [`Benchmark::scored`], [`Benchmark::tuning`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Benchmark {
@@ -22,6 +48,12 @@ pub struct Benchmark {
     pub id: InDistribution,
     /// Groups (`far`, `near`, ..) of out-of-distribution sets; sets in the order of the table's columns.
     pub groups: BTreeMap<String, Vec<Member>>,
+    /// Images that settings of detectors are chosen with: held-out ID images and other OOD sets. Never scored for a table.
+    #[serde(default)]
+    pub validation: Option<Validation>,
+    /// The protocol of the publication that it is taken from.
+    #[serde(default)]
+    pub protocol: Option<Protocol>,
     /// Origin and remarks.
     #[serde(default)]
     pub notes: String,
@@ -43,20 +75,43 @@ pub struct InDistribution {
     /// Only the first so many images to score.
     #[serde(default)]
     pub test_limit: Option<usize>,
+    /// Covariate-shifted images of the same classes, which count as in-distribution ("full-spectrum", OpenOOD 1.5): scored
+    /// together with the test split.
+    #[serde(default)]
+    pub shifted: Vec<Member>,
 }
 
-/// An out-of-distribution set of a benchmark: a name, or a name with split and limit.
+/// What settings of detectors may be chosen with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Validation {
+    /// Held-out in-distribution images.
+    pub id: Member,
+    /// Out-of-distribution images that no table scores.
+    #[serde(default)]
+    pub ood: Vec<Member>,
+}
+
+/// A set of a benchmark: a name, or a name with split, rule and limit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Member {
     /// Data set.
     pub set: String,
     /// Split; `None` until resolved means `test`, or the only one.
     pub split: Option<String>,
+    /// The rule that chooses its images.
+    pub subset: Option<Subset>,
     /// Only the first so many images.
     pub limit: Option<usize>,
+    /// How many images the publication scored; a table of another number says so.
+    pub images: Option<usize>,
 }
 
 impl Member {
+    fn choice(&self) -> Choice {
+        Choice { set: self.set.clone(), split: self.split().to_owned(), subset: self.subset, limit: self.limit }
+    }
+
     /// The split, `test` where the file did not say and the benchmark was not resolved.
     #[must_use]
     pub fn split(&self) -> &str {
@@ -71,7 +126,11 @@ struct FullMember {
     #[serde(default)]
     split: Option<String>,
     #[serde(default)]
+    subset: Option<Subset>,
+    #[serde(default)]
     limit: Option<usize>,
+    #[serde(default)]
+    images: Option<usize>,
 }
 
 impl<'de> Deserialize<'de> for Member {
@@ -80,14 +139,15 @@ impl<'de> Deserialize<'de> for Member {
         impl<'de> Visitor<'de> for Either {
             type Value = Member;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a data set's name, or {set, split, limit}")
+                f.write_str("a data set's name, or {set, split, subset, limit, images}")
             }
             fn visit_str<E: serde::de::Error>(self, set: &str) -> Result<Member, E> {
-                Ok(Member { set: set.to_owned(), split: None, limit: None })
+                Ok(Member { set: set.to_owned(), split: None, subset: None, limit: None, images: None })
             }
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Member, A::Error> {
-                let FullMember { set, split, limit } = FullMember::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(Member { set, split, limit })
+                let full = FullMember::deserialize(MapAccessDeserializer::new(map))?;
+                let FullMember { set, split, subset, limit, images } = full;
+                Ok(Member { set, split, subset, limit, images })
             }
         }
         deserializer.deserialize_any(Either)
@@ -108,6 +168,39 @@ impl Benchmark {
         }
     }
 
+    /// The images that detectors learn from.
+    #[must_use]
+    pub fn training(&self) -> TrainingSplit {
+        TrainingSplit(self.id_choice(&self.id.train_split, self.id.train_limit))
+    }
+
+    /// The in-distribution images that are scored.
+    #[must_use]
+    pub fn scored_id(&self) -> ScoredSplit {
+        ScoredSplit(self.id_choice(&self.id.test_split, self.id.test_limit))
+    }
+
+    /// Covariate-shifted images that are scored as in-distribution.
+    pub fn shifted(&self) -> impl Iterator<Item = ScoredSplit> {
+        self.id.shifted.iter().map(|member| ScoredSplit(member.choice()))
+    }
+
+    /// Group and images of every out-of-distribution set, in the order of the table's columns.
+    pub fn scored(&self) -> impl Iterator<Item = (&str, &Member, ScoredSplit)> {
+        self.members().map(|(group, member)| (group, member, ScoredSplit(member.choice())))
+    }
+
+    /// The images that settings may be chosen with: in-distribution ones, and out-of-distribution sets.
+    #[must_use]
+    pub fn tuning(&self) -> Option<(TuningSplit, Vec<TuningSplit>)> {
+        let Validation { id, ood } = self.validation.as_ref()?;
+        Some((TuningSplit(id.choice()), ood.iter().map(|member| TuningSplit(member.choice())).collect()))
+    }
+
+    fn id_choice(&self, split: &str, limit: Option<usize>) -> Choice {
+        Choice { set: self.id.set.clone(), split: split.to_owned(), subset: None, limit }
+    }
+
     /// Group and member of every out-of-distribution set.
     pub fn members(&self) -> impl Iterator<Item = (&str, &Member)> {
         self.groups.iter().flat_map(|(group, members)| members.iter().map(move |member| (group.as_str(), member)))
@@ -121,7 +214,11 @@ impl Benchmark {
         let manifest = library.manifest(&self.id.set)?;
         manifest.split(&self.id.train_split)?;
         manifest.split(&self.id.test_split)?;
-        for member in self.groups.values_mut().flatten() {
+        let tuned = self.validation.iter_mut().flat_map(|validation| {
+            let Validation { id, ood } = validation;
+            std::iter::once(id).chain(ood)
+        });
+        for member in self.groups.values_mut().flatten().chain(&mut self.id.shifted).chain(tuned) {
             let manifest = library.manifest(&member.set)?;
             if member.split.is_none() {
                 member.split = manifest.evaluation_split().map(str::to_owned);
@@ -133,17 +230,44 @@ impl Benchmark {
             };
             manifest.split(split)?;
         }
-        Ok(self)
+        // Asked again now that every split has its name: what was left open may be what another line names.
+        match self.roles_problem() {
+            None => Ok(self),
+            Some(problem) => Err(DatasetError::manifest(format!("benchmark {}", self.name), problem)),
+        }
+    }
+
+    /// No image has two roles.
+    fn roles_problem(&self) -> Option<String> {
+        let describe = |choice: &Choice| format!("split {:?} of {}", choice.split, choice.set);
+        let training = self.training().0;
+        let mut scored = vec![self.scored_id().0];
+        scored.extend(self.shifted().map(|split| split.0));
+        scored.extend(self.scored().map(|(_, _, split)| split.0));
+        if let Some(twice) = scored.iter().find(|choice| choice.may_share(&training)) {
+            return Some(format!("{} would be trained on and scored", describe(twice)));
+        }
+        for (at, choice) in scored.iter().enumerate() {
+            if scored[..at].iter().any(|earlier| earlier.may_share(choice)) {
+                return Some(format!("{} appears twice", describe(choice)));
+            }
+        }
+        let (id, ood) = self.tuning()?;
+        let tuned: Vec<Choice> = std::iter::once(id).chain(ood).map(|split| split.0).collect();
+        tuned
+            .iter()
+            .find(|choice| scored.iter().any(|other| other.may_share(choice)))
+            .map(|choice| format!("validation: {} would be tuned with and scored", describe(choice)))
     }
 
     fn problem(&self) -> Option<String> {
-        let InDistribution { set, train_split, test_split, train_limit, test_limit } = &self.id;
-        if train_split == test_split {
-            return Some(format!("id: split {train_split:?} of {set} would be trained on and scored"));
-        }
-        let limits = self.members().map(|(_, member)| member.limit).chain([*train_limit, *test_limit]);
-        if limits.flatten().any(|limit| limit == 0) {
-            return Some("a limit of 0 leaves no image".into());
+        let InDistribution { train_limit, test_limit, shifted, .. } = &self.id;
+        let tuned =
+            self.validation.iter().flat_map(|validation| std::iter::once(&validation.id).chain(&validation.ood));
+        let all: Vec<&Member> = self.members().map(|(_, member)| member).chain(shifted).chain(tuned).collect();
+        let limits = all.iter().flat_map(|member| [member.limit, member.subset.map(|subset| subset.images())]);
+        if limits.chain([*train_limit, *test_limit]).flatten().any(|limit| limit == 0) {
+            return Some("a limit or subset of 0 leaves no image".into());
         }
         if let Some((group, _)) = self.groups.iter().find(|(_, members)| members.is_empty()) {
             return Some(format!("group {group:?} is empty"));
@@ -151,12 +275,13 @@ impl Benchmark {
         if self.groups.is_empty() {
             return Some("groups: expected at least one".into());
         }
+        // Splits that are left open have no name yet: `resolve` compares those.
         let mut seen = BTreeSet::new();
         for (_, member) in self.members() {
-            if !seen.insert((&member.set, &member.split)) {
+            if !seen.insert((&member.set, &member.split, &member.subset)) {
                 return Some(format!("set {:?} appears twice", member.set));
             }
         }
-        None
+        self.roles_problem()
     }
 }

@@ -190,6 +190,21 @@ pub enum DatasetError {
         /// Largest side.
         limit: u32,
     },
+    /// An image that preprocessing leaves at another size than the encoder takes.
+    #[error(
+        "{width} x {height} after preprocessing, expected {resolution} x {resolution}; set preprocess.resize or preprocess.crop"
+    )]
+    NotSquare {
+        /// Width found.
+        width: u32,
+        /// Height found.
+        height: u32,
+        /// Side of the encoder's input.
+        resolution: u32,
+    },
+    /// A file could not be downloaded.
+    #[error(transparent)]
+    Fetch(#[from] oodlab_fetch::FetchError),
     /// Stopped on request.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),

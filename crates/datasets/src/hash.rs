@@ -18,6 +18,18 @@ impl Digest {
         Digest(*::blake3::hash(bytes).as_bytes())
     }
 
+    /// The BLAKE3 of everything that a stream gives.
+    pub(crate) fn blake3_of(mut stream: impl std::io::Read) -> std::io::Result<Digest> {
+        let mut hasher = ::blake3::Hasher::new();
+        let mut block = vec![0; 1 << 20];
+        loop {
+            match stream.read(&mut block)? {
+                0 => return Ok(Digest(*hasher.finalize().as_bytes())),
+                count => hasher.update(&block[..count]),
+            };
+        }
+    }
+
     /// The SHA-256 of bytes.
     #[must_use]
     pub fn sha256(bytes: &[u8]) -> Digest {
@@ -40,6 +52,25 @@ impl Digest {
             *byte = value(high)? << 4 | value(low)?;
         }
         Some(Digest(bytes))
+    }
+}
+
+/// BLAKE3 and SHA-256 of bytes that come in pieces.
+#[derive(Default)]
+pub(crate) struct Hasher {
+    blake3: ::blake3::Hasher,
+    sha256: Sha256,
+}
+
+impl Hasher {
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.blake3.update(bytes);
+        self.sha256.update(bytes);
+    }
+
+    /// BLAKE3, SHA-256.
+    pub fn finish(self) -> (Digest, Digest) {
+        (Digest(*self.blake3.finalize().as_bytes()), Digest(self.sha256.finalize().into()))
     }
 }
 

@@ -9,8 +9,8 @@ use oodlab_base::text;
 use crate::benchmark::Benchmark;
 use crate::builtin;
 use crate::error::DatasetError;
-use crate::index::Index;
-use crate::manifest::{Manifest, Role};
+use crate::index::{Index, IndexedFile};
+use crate::manifest::{ListSpec, Manifest, Role};
 use crate::set::ImageSet;
 use crate::source::{self, Part, Place};
 use crate::status::{Count, State, Status};
@@ -242,6 +242,23 @@ impl Library {
         self.manifests.keys().map(|name| self.status(name)).collect()
     }
 
+    /// What a person does to get a set that is not at hand.
+    ///
+    /// # Errors
+    /// When no set has this name.
+    pub fn how_to_get(&self, name: &str) -> Result<String, DatasetError> {
+        let manifest = self.manifest(name)?;
+        let addresses = |mirrors: &Vec<String>| !mirrors.is_empty();
+        let fetched = manifest.files.iter().map(|file| &file.mirrors).any(addresses)
+            || manifest.archives.iter().map(|archive| &archive.mirrors).any(addresses);
+        let import = format!("oodlab data import {name} --from DIR");
+        Ok(match (&manifest.access, fetched) {
+            (_, true) => format!("run: oodlab data fetch {name}, or, with its files at hand: {import}"),
+            (Some(access), false) => format!("{access}; then run: {import}"),
+            (None, false) => format!("get its files and run: {import}"),
+        })
+    }
+
     /// The index of an imported set; `None` when it is absent, or built in.
     ///
     /// # Errors
@@ -270,9 +287,17 @@ impl Library {
 
     pub(crate) fn imported_parts(&self, manifest: &Manifest, split: &str, index: &Index) -> Vec<Part> {
         let folder: Arc<Path> = self.folder(&manifest.name).join("files").into();
-        let of_split = |file: &&crate::index::IndexedFile| file.split == split && file.unreadable.is_none();
-        let mut parts: Vec<Part> =
-            index.files.iter().filter(of_split).map(|file| Part::imported(file, &folder)).collect();
+        let options = manifest.splits.get(split);
+        let is_of = |file: &&IndexedFile| {
+            file.unreadable.is_none() && belongs(manifest, split, options.and_then(|split| split.list.as_ref()), file)
+        };
+        let mut parts: Vec<Part> = index.files.iter().filter(is_of).map(|file| Part::imported(file, &folder)).collect();
+        // Without its lists nobody knows which images are the split's.
+        let lists = options.and_then(|split| split.list.as_ref());
+        let mut lists = lists.into_iter().flat_map(|list| [Some(list), list.labels_from.as_deref()]).flatten();
+        if lists.any(|list| !parts.iter().any(|part| part.role == Role::List && part.path == list.file)) {
+            return Vec::new();
+        }
         // Known files in the manifest's order; the others stay in byte order behind them (the sort is stable).
         let known = |part: &Part| {
             let unpacked = |path: &str| path.strip_suffix(".gz") == Some(&part.path);
@@ -286,6 +311,30 @@ impl Library {
             }
         }
         parts
+    }
+}
+
+/// Whether an imported file is read for a split. A list chooses among all images of its folder, so that several splits may
+/// share them.
+fn belongs(manifest: &Manifest, split: &str, list: Option<&ListSpec>, file: &IndexedFile) -> bool {
+    match file.role {
+        Role::Marker => false,
+        Role::List => list.is_some_and(|list| {
+            let labels = list.labels_from.as_deref().map(|labels| &labels.file);
+            list.file == file.path || labels == Some(&file.path)
+        }),
+        Role::Images | Role::Labels => {
+            let unpacked = |path: &str| path.strip_suffix(".gz") == Some(&file.path);
+            match manifest.files.iter().find(|known| known.path == file.path || unpacked(&known.path)) {
+                Some(known) => known.is_of(split),
+                None if list.is_some() => {
+                    manifest.splits.get(split).and_then(|split| split.folders.first()).is_some_and(|folder| {
+                        folder == "." || file.path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
+                    })
+                }
+                None => file.split == split,
+            }
+        }
     }
 }
 
@@ -313,17 +362,18 @@ pub(crate) fn open_parts(
         split: split.to_owned(),
         len,
         found: found.or(built_in).unwrap_or_else(|| source.len()),
-        expected,
+        expected: expected.or_else(|| source.expected()),
         uniform_size: manifest.image_size,
         class_names: manifest.class_names.clone(),
         source,
         list_key: OnceLock::new(),
+        chosen: None,
+        rule: None,
     })
 }
 
 fn embedded_parts(manifest: &Manifest, split: &str) -> Vec<Part> {
-    let of_split =
-        manifest.files.iter().filter(|file| file.split.as_deref() == Some(split) && file.role != Role::Marker);
+    let of_split = manifest.files.iter().filter(|file| file.is_of(split) && file.role != Role::Marker);
     let part = |file: &crate::manifest::KnownFile| Part {
         path: file.path.clone(),
         role: file.role,

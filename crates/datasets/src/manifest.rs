@@ -45,6 +45,24 @@ pub struct Manifest {
     /// sum.
     #[serde(default)]
     pub sums: Option<String>,
+    /// Archives in which the set is published. Their files are what the set consists of; they themselves are not kept.
+    #[serde(default)]
+    pub archives: Vec<Archive>,
+    /// Files of other programs that hold the same images, and the known files that they are turned into at import.
+    #[serde(default)]
+    pub conversions: Vec<Conversion>,
+    /// Files of the set that are known to be no readable images, as they are kept: left out and counted, without being asked.
+    #[serde(default)]
+    pub broken: Vec<String>,
+    /// What to do where no address can be downloaded from as it is (a form to sign, a page to log in to).
+    #[serde(default)]
+    pub access: Option<String>,
+    /// Mean of each channel over the training images, of values 0..1.
+    #[serde(default)]
+    pub mean: Option<[f64; 3]>,
+    /// Deviation of each channel over the training images, of values 0..1.
+    #[serde(default)]
+    pub deviation: Option<[f64; 3]>,
     /// The splits.
     pub splits: BTreeMap<String, Split>,
     /// The files are compiled into the program.
@@ -67,16 +85,66 @@ pub enum Format {
         label: String,
     },
     /// IDX files of u8, plain or gzip: images `[n, height, width]`, labels `[n]`.
-    Idx {},
-    /// A folder of PNG and JPEG files in byte order of their paths.
+    Idx {
+        /// Images are stored column by column, as EMNIST's are.
+        #[serde(default)]
+        transposed: bool,
+        /// The least label in the file; it becomes 0 (EMNIST Letters: 1).
+        #[serde(default)]
+        first_label: u32,
+    },
+    /// MATLAB files, version 5, of an array `[height, width, 3, n]` of u8 and one of labels (SVHN's "format 2").
+    Mat {
+        /// Name of the images' array.
+        images: String,
+        /// Name of the labels' array.
+        #[serde(default)]
+        labels: Option<String>,
+        /// Labels of the file that mean another one (SVHN: `{10: 0}`).
+        #[serde(default)]
+        relabel: BTreeMap<u32, u32>,
+    },
+    /// Raw u8 images without a header, three planes each, every plane column by column (STL-10); labels are raw u8.
+    Planes {
+        /// The least label in the file; it becomes 0 (STL-10: 1).
+        #[serde(default)]
+        first_label: u32,
+    },
+    /// numpy arrays of u8 in `.npy` or `.npz`: images, and labels where they are at hand.
+    Numpy {
+        /// Order of the axes of the images' array.
+        #[serde(default)]
+        axes: Axes,
+        /// Name of the images' array in an `.npz`; a `.npy` has one.
+        #[serde(default)]
+        images: Option<String>,
+        /// Name of the labels' array in the same `.npz`.
+        #[serde(default)]
+        labels: Option<String>,
+    },
+    /// A folder of picture files in byte order of their paths, or in the order of a split's list.
     ImageFolder {
         /// Whether the folder below the split's folder is the class.
         classes: FolderClasses,
     },
-    /// Zip files of PNG and JPEG files in the order of the manifest, inside each in the archive's order.
+    /// Zip files of pictures in the order of the manifest, inside each in the archive's order.
     ZipImages {
         /// What happens to images that are equal to the byte.
         equal_images: EqualImages,
+    },
+    /// Tar files of pictures, plain or gzip, in their order: WebDataset shards, and LMDB databases as they are kept.
+    TarImages {
+        /// Ending of the file beside each picture that holds its label as a number (WebDataset: `cls`).
+        #[serde(default)]
+        label: Option<String>,
+    },
+    /// Parquet files with a column of pictures, as Hugging Face publishes them.
+    ParquetImages {
+        /// Column of the pictures: bytes, or a group with a field `bytes`.
+        image: String,
+        /// Column of the labels.
+        #[serde(default)]
+        label: Option<String>,
     },
     /// Images that the program makes itself, a function of the seed and the position alone.
     Generated {
@@ -87,6 +155,19 @@ pub enum Format {
     },
 }
 
+/// Order of the axes of an array of images: count, height, width, channel.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Axes {
+    /// `[n, height, width, 3]`.
+    #[default]
+    Nhwc,
+    /// `[n, 3, height, width]`.
+    Nchw,
+    /// `[n, height, width]`, grey.
+    Nhw,
+}
+
 /// Where the class of an image in a folder comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -95,6 +176,8 @@ pub enum FolderClasses {
     None,
     /// The name of the first folder below the split's folder.
     Folder,
+    /// As `folder`, and only the folders that `class_names` lists belong to the set: a part of a larger one's classes.
+    Listed,
 }
 
 /// What happens to images of a zip set whose files are equal to the byte.
@@ -142,9 +225,12 @@ pub enum Pattern {
 pub struct KnownFile {
     /// Path inside the data set.
     pub path: String,
-    /// The split it belongs to; a `marker` belongs to none.
+    /// The split it belongs to; a `marker` and a `list` belong to none.
     #[serde(default)]
     pub split: Option<String>,
+    /// The splits that it belongs to, where there are several.
+    #[serde(default)]
+    pub splits: Vec<String>,
     /// What is in it.
     #[serde(default)]
     pub role: Role,
@@ -177,6 +263,8 @@ pub enum Role {
     Images,
     /// Labels of the images file of the same split.
     Labels,
+    /// A list that splits name: which images belong to them, and their labels.
+    List,
     /// Nothing that is read: it shows that the folder it lies in is this data set's.
     Marker,
 }
@@ -191,12 +279,162 @@ pub struct Split {
     /// For image folders: where the split's images lie, usual layouts in turn; the first is the one they are kept in.
     #[serde(default)]
     pub folders: Vec<String>,
+    /// For image folders: where the classes of this split come from, when not from where the format says.
+    #[serde(default)]
+    pub classes: Option<FolderClasses>,
+    /// For image folders: the list of the split's images. Its paths begin in the first of `folders`.
+    #[serde(default)]
+    pub list: Option<ListSpec>,
     /// What a reader must know about it.
     #[serde(default)]
     pub notes: String,
 }
 
+/// A list of images: a text file with a line an image, or a table.
+///
+/// Images are those of the list, in its order; one that is listed and not there makes the split partial.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListSpec {
+    /// Path inside the data set.
+    pub file: String,
+    /// How its lines are cut.
+    #[serde(default)]
+    pub form: ListForm,
+    /// Lines before the first that counts (before the names of the columns, where there are any).
+    #[serde(default)]
+    pub skip_lines: usize,
+    /// The first line that counts holds the names of the columns; where lines have more columns than it has names, the last
+    /// columns have them (CelebA's attributes). Parquet always has names.
+    #[serde(default)]
+    pub header: bool,
+    /// The column of the paths.
+    #[serde(default)]
+    pub path: Column,
+    /// What is put behind every path, where the list leaves out the ending.
+    #[serde(default)]
+    pub ending: String,
+    /// The column of the labels: names of classes, folders, or numbers.
+    #[serde(default)]
+    pub label: Option<Column>,
+    /// Labels by the text of their column, where it is neither a class name nor the number itself (`{"-1": 0, "1": 1}`).
+    #[serde(default)]
+    pub label_values: BTreeMap<String, u32>,
+    /// Only the lines with this text in this column belong to the split.
+    #[serde(default, rename = "where")]
+    pub condition: Option<Condition>,
+    /// Another list with the labels of the same paths (CelebA's attributes).
+    #[serde(default)]
+    pub labels_from: Option<Box<ListSpec>>,
+}
+
+/// How the lines of a list are cut into columns.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ListForm {
+    /// At blanks, any number of them (OpenOOD's `imglist`, CelebA's lists).
+    #[default]
+    Blanks,
+    /// At tabs.
+    Tabs,
+    /// Comma-separated values with quotes (RFC 4180).
+    Csv,
+    /// A Parquet file.
+    Parquet,
+}
+
+/// A column: its number, counted from 0, or its name where the list has names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Column {
+    /// Counted from 0.
+    Number(usize),
+    /// As the header names it.
+    Name(String),
+}
+
+impl Default for Column {
+    fn default() -> Column {
+        Column::Number(0)
+    }
+}
+
+/// A condition on a line of a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Condition {
+    /// The column that is looked at.
+    pub column: Column,
+    /// Its text.
+    pub is: String,
+}
+
+/// An archive in which files of a data set are published.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Archive {
+    /// Its file name; the ending says how it is unpacked: `.tar`, `.tar.gz`, `.tgz`, `.zip`.
+    pub path: String,
+    /// The folder inside that is the set's; all of it where not given.
+    #[serde(default)]
+    pub root: Option<String>,
+    /// The splits whose files it holds; all where none is named.
+    #[serde(default)]
+    pub splits: Vec<String>,
+    /// Size in bytes.
+    #[serde(default)]
+    pub size: Option<u64>,
+    /// SHA-256 in lower-case hexadecimal.
+    #[serde(default)]
+    pub sha256: Option<String>,
+    /// MD5 in lower-case hexadecimal, where that is what was published.
+    #[serde(default)]
+    pub md5: Option<String>,
+    /// Addresses to download it from, tried in turn.
+    #[serde(default)]
+    pub mirrors: Vec<String>,
+}
+
+/// A file of another program that holds the same images as a known file, which it is turned into at import.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Conversion {
+    /// A pickle of CIFAR's "python version" becomes the batch of the "binary version", to the byte.
+    CifarPickle {
+        /// Its file name.
+        from: String,
+        /// Path of the known file.
+        to: String,
+        /// Its own MD5, where published.
+        #[serde(default)]
+        md5: Option<String>,
+    },
+    /// A folder with an LMDB database (`data.mdb`) of pictures becomes a tar file in the order of its keys.
+    Lmdb {
+        /// The folder's name.
+        from: String,
+        /// Path of the known file.
+        to: String,
+    },
+}
+
+impl Conversion {
+    /// The file or folder that is turned, and the known file that it becomes.
+    #[must_use]
+    pub fn names(&self) -> (&str, &str) {
+        match self {
+            Conversion::CifarPickle { from, to, .. } | Conversion::Lmdb { from, to } => (from, to),
+        }
+    }
+}
+
 impl KnownFile {
+    /// Whether it belongs to a split.
+    #[must_use]
+    pub fn is_of(&self, split: &str) -> bool {
+        self.split.as_deref() == Some(split) || self.splits.iter().any(|name| name == split)
+    }
+
     /// Last part of the path.
     #[must_use]
     pub fn file_name(&self) -> &str {
@@ -255,6 +493,19 @@ impl Manifest {
             split: name.to_owned(),
             known: self.splits.keys().cloned().collect::<Vec<_>>().join(", "),
         })
+    }
+
+    /// Where the classes of a split of an image folder come from. A list that has labels of its own needs none.
+    #[must_use]
+    pub fn folder_classes(&self, split: &str) -> FolderClasses {
+        let options = self.splits.get(split);
+        let listed = options.and_then(|split| split.list.as_ref());
+        match (options.and_then(|split| split.classes), &self.format) {
+            (Some(classes), _) => classes,
+            _ if listed.is_some_and(|list| list.label.is_some() || list.labels_from.is_some()) => FolderClasses::None,
+            (None, Format::ImageFolder { classes }) => *classes,
+            (None, _) => FolderClasses::None,
+        }
     }
 
     /// `embedded` or `generated`, or `None` for a set that must be imported.

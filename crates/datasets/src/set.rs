@@ -7,7 +7,9 @@ use oodlab_base::{Key, KeyBuilder};
 
 use crate::error::DatasetError;
 use crate::image::RgbImage;
+use crate::reading::Reading;
 use crate::source::Source;
+use crate::subset::Subset;
 
 /// The images of a split, in their fixed order: the first `limit` of them, or all there are.
 ///
@@ -22,6 +24,10 @@ pub struct ImageSet {
     pub(crate) uniform_size: Option<(u32, u32)>,
     pub(crate) class_names: Vec<String>,
     pub(crate) list_key: OnceLock<Key>,
+    /// Positions in the source, where a rule chose some; all of them in their order where absent.
+    pub(crate) chosen: Option<Vec<u32>>,
+    /// What the rule is, for people.
+    pub(crate) rule: Option<String>,
 }
 
 /// An image's file as it was read, not decoded yet.
@@ -65,10 +71,53 @@ impl ImageSet {
         self.len == 0
     }
 
+    /// The images that a rule chooses among these, the first `limit` of them.
+    ///
+    /// # Errors
+    /// When the rule chooses none.
+    pub fn subset(mut self, rule: &Subset, limit: Option<usize>) -> Result<ImageSet, DatasetError> {
+        let mut positions = rule.positions(self.len);
+        self.found = positions.len();
+        self.expected = self.expected.map(|_| rule.images());
+        positions.truncate(limit.unwrap_or(usize::MAX));
+        if positions.is_empty() {
+            let (name, split, found) = (self.name.clone(), self.split.clone(), self.found);
+            return Err(DatasetError::Empty { name, split, found, expected: Some(rule.images()), limit });
+        }
+        self.len = positions.len();
+        self.chosen = Some(positions.into_iter().map(|at| self.place(at) as u32).collect());
+        self.rule = Some(rule.to_string());
+        self.list_key = OnceLock::new();
+        Ok(self)
+    }
+
+    /// The rule that chose the images, for people: `10000 at random, seed 0`.
+    #[must_use]
+    pub fn rule(&self) -> Option<&str> {
+        self.rule.as_deref()
+    }
+
+    /// Where an image of this set stands in its source.
+    fn place(&self, index: usize) -> usize {
+        self.chosen.as_ref().map_or(index, |chosen| chosen[index] as usize)
+    }
+
+    /// What stands for an image's bytes; `index < len()`.
+    pub(crate) fn content(&self, index: usize) -> Key {
+        self.source.content(self.place(index))
+    }
+
+    /// What stands for the bytes of all images, sorted.
+    pub(crate) fn contents(&self) -> Vec<Key> {
+        let mut all: Vec<Key> = (0..self.len).map(|index| self.content(index)).collect();
+        all.sort_unstable();
+        all
+    }
+
     /// Stable name of a sample: `test_batch.bin#17`, or the path in its folder. Empty past the end.
     #[must_use]
     pub fn id(&self, index: usize) -> String {
-        if index < self.len { self.source.id(index) } else { String::new() }
+        if index < self.len { self.source.id(self.place(index)) } else { String::new() }
     }
 
     /// Decodes an image at its own size.
@@ -88,7 +137,7 @@ impl ImageSet {
         if index >= self.len {
             return Err(DatasetError::OutOfRange { name: self.name.clone(), index, len: self.len });
         }
-        Ok(Fetched { index, bytes: self.source.fetch(index)? })
+        Ok(Fetched { index, bytes: self.source.fetch(self.place(index))? })
     }
 
     /// Proves and decodes what [`ImageSet::fetch`] read: the half of [`ImageSet::read`] that keeps a processor busy.
@@ -96,11 +145,19 @@ impl ImageSet {
     /// # Errors
     /// As [`ImageSet::read`].
     pub fn decode(&self, fetched: Fetched) -> Result<RgbImage, DatasetError> {
+        self.decode_as(fetched, Reading::default())
+    }
+
+    /// [`ImageSet::decode`] with other rules for transparency and orientation than the usual ones.
+    ///
+    /// # Errors
+    /// As [`ImageSet::read`].
+    pub fn decode_as(&self, fetched: Fetched, reading: Reading) -> Result<RgbImage, DatasetError> {
         let Fetched { index, bytes } = fetched;
         if index >= self.len {
             return Err(DatasetError::OutOfRange { name: self.name.clone(), index, len: self.len });
         }
-        let image = self.source.decode(index, bytes)?;
+        let image = self.source.decode(self.place(index), bytes, reading)?;
         match self.uniform_size {
             Some((width, height)) if (image.width, image.height) != (width, height) => Err(DatasetError::decode(
                 format!("{} {}", self.name, self.id(index)),
@@ -113,7 +170,7 @@ impl ImageSet {
     /// The class of an image, where the data set has classes and their labels are at hand.
     #[must_use]
     pub fn label(&self, index: usize) -> Option<u32> {
-        if index < self.len { self.source.label(index) } else { None }
+        if index < self.len { self.source.label(self.place(index)) } else { None }
     }
 
     /// Names of the classes in the order of their labels; empty where the manifest has none.
@@ -133,9 +190,8 @@ impl ImageSet {
     pub fn list_key(&self) -> Key {
         *self.list_key.get_or_init(|| {
             let start = KeyBuilder::new("image list", 1).number("len", self.len as u64);
-            let all = (0..self.len).fold(start, |key, index| {
-                key.text("id", &self.source.id(index)).key("content", &self.source.content(index))
-            });
+            let all = (0..self.len)
+                .fold(start, |key, index| key.text("id", &self.id(index)).key("content", &self.content(index)));
             all.finish()
         })
     }

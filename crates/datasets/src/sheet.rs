@@ -29,7 +29,7 @@ impl Library {
 /// # Errors
 /// When a chosen image cannot be read.
 pub fn contact_sheet(set: &ImageSet, count: usize) -> Result<RgbImage, DatasetError> {
-    let chosen = choose(set, count.clamp(1, MOST));
+    let chosen = choose(set, count);
     let images = chosen.iter().map(|&index| set.read(index)).collect::<Result<Vec<_>, _>>()?;
     let largest = images.iter().map(|image| image.width.max(image.height)).max().unwrap_or(1);
     let tile = largest.clamp(16, 128);
@@ -59,14 +59,15 @@ fn fitted(image: &RgbImage, tile: u32) -> Result<RgbImage, DatasetError> {
     resize::bilinear(image, scaled(image.width), scaled(image.height))
 }
 
-/// Positions to show: in order of class, then of position.
-fn choose(set: &ImageSet, count: usize) -> Vec<usize> {
+/// The positions that a contact sheet of `count` images shows: in order of class, then of position.
+#[must_use]
+pub fn choose(set: &ImageSet, count: usize) -> Vec<usize> {
     let mut classes: BTreeMap<Option<u32>, Vec<usize>> = BTreeMap::new();
     for index in 0..set.len() {
         classes.entry(set.label(index)).or_default().push(index);
     }
     let mut shares: Vec<usize> = vec![0; classes.len()];
-    let mut left = count.min(set.len());
+    let mut left = count.clamp(1, MOST).min(set.len());
     while left > 0 {
         for (share, members) in shares.iter_mut().zip(classes.values()) {
             if left > 0 && *share < members.len() {

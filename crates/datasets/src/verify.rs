@@ -1,12 +1,16 @@
 //! Reading everything of a set again.
 
+use std::collections::BTreeMap;
+
 use oodlab_base::{Cancel, Progress};
 use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::error::DatasetError;
+use crate::index::Index;
 use crate::library::Library;
-use crate::manifest::{Format, Manifest};
+use crate::manifest::{Format, Manifest, Role};
+use crate::reading::Reading;
 use crate::set::ImageSet;
 use crate::source::Part;
 use crate::status::Status;
@@ -41,15 +45,23 @@ impl Library {
         }
         let status = self.status(name)?;
         let mut report = VerifyReport { name: name.to_owned(), files: 0, images: 0, problems: Vec::new(), status };
+        let is_folder = matches!(manifest.format, Format::ImageFolder { .. });
+        let of_split = |split| index.as_ref().map_or(Vec::new(), |index| self.imported_parts(manifest, split, index));
+        // Splits may share files: each is read once.
+        let mut checked: BTreeMap<String, bool> = BTreeMap::new();
         for split in manifest.splits.keys() {
-            let parts = index.as_ref().map_or(Vec::new(), |index| self.imported_parts(manifest, split, index));
-            let damaged = check_files(manifest, &parts, progress, cancel)?;
-            report.files += parts.len();
+            let parts = of_split(split);
+            let new: Vec<&Part> = parts.iter().filter(|part| !checked.contains_key(&part.path)).collect();
+            let problems = check_files(manifest, &new, progress, cancel)?;
+            report.files += new.len();
+            for (part, problem) in new.iter().zip(problems) {
+                // One file is one image there, and its decoding belongs to the check.
+                report.images += usize::from(is_folder && part.role == Role::Images && problem.is_none());
+                checked.insert(part.path.clone(), problem.is_none());
+                report.problems.extend(problem);
+            }
             let at_hand = report.status.splits.get(split).map_or(0, |count| count.found);
-            if matches!(manifest.format, Format::ImageFolder { .. }) {
-                // One file is one image, and its decoding belongs to the check above.
-                report.images += parts.len() - damaged.len();
-            } else if damaged.is_empty() && at_hand > 0 {
+            if !is_folder && at_hand > 0 && parts.iter().all(|part| checked.get(&part.path) == Some(&true)) {
                 match self.open_set(name, split, None) {
                     Ok(set) => {
                         let problems = read_all(&set, progress, cancel)?;
@@ -59,8 +71,8 @@ impl Library {
                     Err(error) => report.problems.push(error.to_string()),
                 }
             }
-            report.problems.extend(damaged);
         }
+        report.problems.extend(index.as_ref().map_or(Vec::new(), |index| other_sums(manifest, index)));
         // An import by an earlier manifest may not have known these sums; that the files still have the recorded ones is
         // proven above.
         if let (Some(index), Some(sums)) = (&index, self.sums(name)) {
@@ -79,28 +91,44 @@ impl Library {
     }
 }
 
-/// The problems of the files, in their order.
+/// Known files with another checksum than the manifest has now: an earlier manifest had another one, or none.
+fn other_sums(manifest: &Manifest, index: &Index) -> Vec<String> {
+    let mut problems = Vec::new();
+    for known in &manifest.files {
+        let unpacked = known.path.strip_suffix(".gz").and_then(|path| Some((path, known.unpacked_sha256.as_ref()?)));
+        let packed = known.sha256.as_ref().map(|sum| (known.path.as_str(), sum));
+        for (path, expected) in packed.into_iter().chain(unpacked) {
+            let found = index.file(path).filter(|file| file.unreadable.is_none()).map(|file| file.sha256.to_string());
+            if let Some(found) = found.filter(|found| found != expected) {
+                let set = &manifest.name;
+                problems.push(format!("{set} {path}: wrong checksum: expected sha256 {expected}, found {found}"));
+            }
+        }
+    }
+    problems
+}
+
+/// What is wrong with each file; large ones are read from front to back, never held.
 fn check_files(
     manifest: &Manifest,
-    parts: &[Part],
+    parts: &[&Part],
     progress: &dyn Progress,
     cancel: &Cancel,
-) -> Result<Vec<String>, DatasetError> {
+) -> Result<Vec<Option<String>>, DatasetError> {
     let task = progress.task(&format!("verify {}", manifest.name), "files", parts.len() as u64, 0);
     let is_folder = matches!(manifest.format, Format::ImageFolder { .. });
-    let check = |part: &Part| -> Result<Option<String>, DatasetError> {
+    let check = |part: &&Part| -> Result<Option<String>, DatasetError> {
         cancel.check()?;
-        let result = part.load().and_then(|bytes| {
-            if is_folder {
-                crate::decode::picture::decode(&bytes).map_err(|what| part.error(what))?;
+        let result = part.blob().and_then(|blob| {
+            if is_folder && part.role == Role::Images {
+                crate::decode::picture::decode(&blob.whole()?, Reading::default()).map_err(|what| part.error(what))?;
             }
             Ok(())
         });
         task.advance(1);
         Ok(result.err().map(|error| error.to_string()))
     };
-    let results: Vec<_> = parts.par_iter().map(check).collect();
-    Ok(results.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+    parts.par_iter().map(check).collect::<Vec<_>>().into_iter().collect()
 }
 
 /// The problems of the images, in their order.

@@ -180,7 +180,7 @@ fn unreadable_images_are_named_counted_and_refused_unless_allowed() {
         assert!(message.contains(part), "{part} in {message}");
     }
     assert!(!bench.library.folder("pictures").exists(), "a failed import leaves nothing");
-    let options = ImportOptions { allow_unreadable: true };
+    let options = ImportOptions { allow_unreadable: true, link: false };
     let report = bench.import_with("pictures", options).expect("allowed");
     assert_eq!((report.added, report.unreadable.len(), report.status.unreadable), (1, 2, 2));
     assert_eq!(bench.library.open_set("pictures", "test", None).expect("usable").len(), 1);

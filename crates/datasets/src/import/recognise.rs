@@ -1,11 +1,15 @@
 //! Which files of a folder belong to which data set: by checksum first, then by the folder they lie in, never by name alone.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
+use super::folders::{dot, folders_of, images_below, join};
+use super::known::{Form, Published, first_split, form_of, has_checksum, is_sum, mismatch, mismatch_of};
 use super::scan::{Found, Scan};
-use crate::decode::zip::{foreign_image_ending, is_image_name};
+use crate::decode::picture::FORMATS;
+use crate::decode::zip::foreign_image_ending;
 use crate::error::DatasetError;
-use crate::manifest::{FolderClasses, Format, KnownFile, Manifest, Role};
+use crate::manifest::{Archive, Conversion, FolderClasses, Format, KnownFile, Manifest, Role};
 use crate::source::class_of;
 
 /// What is to be imported of one set.
@@ -13,8 +17,8 @@ pub(super) struct Plan<'a> {
     pub manifest: &'a Manifest,
     /// In the order of the manifest, or of the paths.
     pub picks: Vec<Pick<'a>>,
-    /// Files that should be known ones and are not.
-    pub failures: Vec<DatasetError>,
+    /// Files that should be known ones and are not, with the known file's path.
+    pub failures: Vec<(String, DatasetError)>,
     /// Those files, by position in the scan.
     pub suspects: Vec<usize>,
     /// What a person may want to know.
@@ -25,6 +29,12 @@ pub(super) struct Plan<'a> {
 pub(super) struct Pick<'a> {
     /// Position in the scan.
     pub file: usize,
+    /// Where it lies.
+    pub source: PathBuf,
+    /// Its SHA-256, where the scan made it.
+    pub sha256: Option<String>,
+    /// It was unpacked by this import, and needs no copy.
+    pub own: bool,
     /// Path inside the data set.
     pub path: String,
     pub split: &'a str,
@@ -35,19 +45,43 @@ pub(super) struct Pick<'a> {
     pub refused: Option<Refused>,
 }
 
+impl<'a> Pick<'a> {
+    fn new(scan: &Scan, file: usize, path: String, split: &'a str, role: Role) -> Pick<'a> {
+        let found = &scan.files[file];
+        Pick {
+            file,
+            source: scan.path(found),
+            sha256: found.sha256().map(str::to_owned),
+            own: scan.own,
+            path,
+            split,
+            role,
+            known: None,
+            refused: None,
+        }
+    }
+
+    fn known(scan: &Scan, file: usize, path: &str, known: &'a KnownFile) -> Pick<'a> {
+        Pick { known: Some(known), ..Pick::new(scan, file, path.to_owned(), first_split(known), known.role) }
+    }
+}
+
 /// Why an image of a folder cannot be used.
 pub(super) enum Refused {
     /// It is a picture of another format, with this ending.
     Format(String),
     /// It lies in no folder of a class.
     NoClass,
+    /// The manifest says that it is none.
+    Broken,
 }
 
 impl Refused {
     /// The reason, and what can be done.
     pub fn what(&self) -> String {
         match self {
-            Refused::Format(ending) => format!("a {ending} file, expected PNG or JPEG: convert it"),
+            Refused::Format(ending) => format!("a {ending} file, expected {FORMATS}: convert it"),
+            Refused::Broken => "known to be broken as it was published".into(),
             Refused::NoClass => "it lies in no folder of a class: move it into one, or set `classes: none`".into(),
         }
     }
@@ -76,17 +110,74 @@ impl<'a> Recogniser<'a> {
         self.manifests.iter().flat_map(|&manifest| manifest.files.iter().map(move |file| (manifest, file)))
     }
 
+    fn archives(&self) -> impl Iterator<Item = (&'a Manifest, &'a Archive)> {
+        self.manifests.iter().flat_map(|&manifest| manifest.archives.iter().map(move |archive| (manifest, archive)))
+    }
+
     /// Whether a file may be a known one, so that its checksum is needed.
     pub fn may_be_known(&self) -> impl Fn(&Found) -> bool + Sync + use<> {
         let with_sums = || self.known().filter(|(_, file)| file.has_checksum());
-        let sizes: BTreeSet<u64> =
-            with_sums().flat_map(|(_, file)| [file.size, file.unpacked_size]).flatten().collect();
-        let names: BTreeSet<String> = with_sums()
-            .flat_map(|(_, file)| [Some(file.file_name()), file.unpacked_name()])
-            .flatten()
-            .map(str::to_owned)
-            .collect();
+        let archives = || self.archives().map(|(_, archive)| archive).filter(|archive| has_checksum(archive));
+        let pickles = self.manifests.iter().flat_map(|manifest| &manifest.conversions).filter_map(|conversion| {
+            let Conversion::CifarPickle { from, md5, .. } = conversion else { return None };
+            md5.as_ref().map(|_| from.as_str())
+        });
+        let sizes = with_sums().flat_map(|(_, file)| [file.size, file.unpacked_size]).flatten();
+        let sizes: BTreeSet<u64> = sizes.chain(archives().filter_map(|archive| archive.size)).collect();
+        let names = with_sums().flat_map(|(_, file)| [Some(file.file_name()), file.unpacked_name()]).flatten();
+        let names: BTreeSet<String> =
+            names.chain(archives().map(|archive| archive.path.as_str())).chain(pickles).map(str::to_owned).collect();
         move |file| sizes.contains(&file.size) || names.contains(file.file_name())
+    }
+
+    /// The archive of a set that a scan holds: by checksum, or by name where none was published and the set was `asked` for.
+    /// A file of its name with another checksum is an error, unless it is another set's.
+    pub fn archive(
+        &self,
+        scan: &Scan,
+        manifest: &Manifest,
+        archive: &Archive,
+        asked: bool,
+    ) -> Option<Result<usize, (usize, DatasetError)>> {
+        let by_sum = |archive: &Archive, file: &Found| {
+            file.digests.as_ref().is_some_and(|digests| is_sum(&archive.sha256, &archive.md5, digests))
+        };
+        if let Some(file) = scan.files.iter().position(|file| by_sum(archive, file)) {
+            return Some(Ok(file));
+        }
+        let named = |file: &Found| {
+            let ours = self.owner(scan, file).map_or(asked, |owner| asked || owner == manifest.name);
+            file.file_name() == archive.path && ours && !self.archives().any(|(_, other)| by_sum(other, file))
+        };
+        let file = scan.files.iter().position(named)?;
+        let size = scan.files[file].size;
+        if !has_checksum(archive) && archive.size.is_none_or(|expected| expected == size) {
+            return asked.then_some(Ok(file));
+        }
+        let sums = Published { size: archive.size, sha256: archive.sha256.as_ref(), md5: archive.md5.as_ref() };
+        Some(Err((file, mismatch(scan, &manifest.name, &archive.path, &sums, &scan.files[file]))))
+    }
+
+    /// What a scan holds that can be turned into a known file: the file of a pickle, or `data.mdb` of a database.
+    pub fn convertible(&self, scan: &Scan, manifest: &Manifest, conversion: &Conversion, asked: bool) -> Option<usize> {
+        let ours = |file: &Found| self.owner(scan, file).map_or(asked, |owner| asked || owner == manifest.name);
+        scan.files.iter().position(|file| match conversion {
+            Conversion::CifarPickle { from, md5, .. } => {
+                file.file_name() == from
+                    && match (md5, &file.digests) {
+                        (Some(md5), Some(digests)) => *md5 == digests.md5,
+                        _ => ours(file),
+                    }
+            }
+            Conversion::Lmdb { from, .. } => {
+                let folder = match file.relative.strip_suffix("data.mdb") {
+                    Some("") => scan.from.file_name().map(|name| name.to_string_lossy().into_owned()),
+                    Some(above) => above.trim_end_matches('/').rsplit('/').next().map(str::to_owned),
+                    None => None,
+                };
+                folder.as_ref() == Some(from) && ours(file)
+            }
+        })
     }
 
     /// The data set that a file's folders name, the nearest folder first.
@@ -118,34 +209,27 @@ impl<'a> Recogniser<'a> {
         for known in manifest.files.iter().filter(|known| known.role != Role::Marker) {
             self.pick_known(scan, known, asked, &mut plan);
         }
-        if let Format::ImageFolder { classes } = manifest.format {
-            self.pick_folders(scan, classes, asked, &mut plan);
+        if matches!(manifest.format, Format::ImageFolder { .. }) {
+            self.pick_folders(scan, asked, &mut plan);
         }
         plan
     }
 
     fn pick_known(&self, scan: &Scan, known: &'a KnownFile, asked: bool, plan: &mut Plan<'a>) {
         let set = plan.manifest.name.as_str();
-        let split = known.split.as_deref().unwrap_or_default();
-        let mut add = |file, path: &str| {
-            plan.picks.push(Pick {
-                file,
-                path: path.to_owned(),
-                split,
-                role: known.role,
-                known: Some(known),
-                refused: None,
-            });
-        };
         for (index, file) in scan.files.iter().enumerate() {
-            match form_of(known, file) {
-                Some(Form::AsPublished) => return add(index, &known.path),
-                Some(Form::Unpacked) => return add(index, known.path.strip_suffix(".gz").unwrap_or(&known.path)),
-                None => {}
-            }
+            let path = match form_of(known, file) {
+                Some(Form::AsPublished) => &known.path,
+                Some(Form::Unpacked) => known.path.strip_suffix(".gz").unwrap_or(&known.path),
+                None => continue,
+            };
+            return plan.picks.push(Pick::known(scan, index, path, known));
         }
         let claims =
             self.known().filter(|(_, other)| other.has_checksum() && other.file_name() == known.file_name()).count();
+        // Where several files of the set have one name, only the folder tells them apart.
+        let same_name = plan.manifest.files.iter().filter(|other| other.file_name() == known.file_name()).count();
+        let mut found: Option<(bool, usize)> = None;
         for (index, file) in scan.files.iter().enumerate() {
             let name = file.file_name();
             if name != known.file_name() && Some(name) != known.unpacked_name() {
@@ -153,32 +237,35 @@ impl<'a> Recogniser<'a> {
             }
             let others = self.sets_of(file);
             if let Some(other) = others.first() {
-                if asked {
+                if asked && *other != set {
                     plan.notes.push(format!("{} is a file of {other}", file.relative));
                 }
                 continue;
             }
+            let at_place = file.relative == known.path || file.relative.ends_with(&format!("/{}", known.path));
             let ours = match self.owner(scan, file) {
-                Some(owner) => owner == set,
-                None => asked || (known.has_checksum() && claims == 1),
+                _ if scan.own => true,
+                // A file that lies where the manifest says is the one that was asked for, whatever the folder is called.
+                Some(owner) => owner == set || asked && at_place && known.path.contains('/'),
+                _ => asked || (known.has_checksum() && claims == 1),
             };
-            if !ours {
+            if !ours || (same_name > 1 && !at_place) {
                 continue;
             }
             if known.has_checksum() || known.size.is_some_and(|size| size != file.size) {
-                plan.failures.push(mismatch(scan, set, known, file));
+                plan.failures.push((known.path.clone(), mismatch_of(scan, set, known, file)));
                 plan.suspects.push(index);
-            } else {
-                let split = known.split.as_deref().unwrap_or_default();
-                let path = known.path.clone();
-                let (role, known) = (known.role, Some(known));
-                plan.picks.push(Pick { file: index, path, split, role, known, refused: None });
-                return;
+            } else if found.is_none_or(|(before, _)| at_place && !before) {
+                // The one that lies where the manifest says, or else the first.
+                found = Some((at_place, index));
             }
+        }
+        if let Some((_, index)) = found {
+            plan.picks.push(Pick::known(scan, index, &known.path, known));
         }
     }
 
-    fn pick_folders(&self, scan: &Scan, classes: FolderClasses, asked: bool, plan: &mut Plan<'a>) {
+    fn pick_folders(&self, scan: &Scan, asked: bool, plan: &mut Plan<'a>) {
         let mut taken: Option<String> = None;
         for folder in folders_of(scan) {
             let inside = |outer: &String| outer.is_empty() || folder.starts_with(&format!("{outer}/"));
@@ -186,9 +273,13 @@ impl<'a> Recogniser<'a> {
                 continue;
             }
             let manifest = plan.manifest;
-            let layouts: Vec<(&str, &str, &str)> = manifest
-                .splits
-                .iter()
+            // Images that several splits share are recorded under one that takes all of its folder, if there is such a one:
+            // splits with lists find theirs wherever they are recorded.
+            let (listed, whole): (Vec<_>, Vec<_>) =
+                manifest.splits.iter().partition(|(_, options)| options.list.is_some());
+            let layouts: Vec<(&str, &str, &str)> = whole
+                .into_iter()
+                .chain(listed)
                 .filter_map(|(split, options)| {
                     let there = options
                         .folders
@@ -197,17 +288,23 @@ impl<'a> Recogniser<'a> {
                     Some((split.as_str(), there.as_str(), options.folders.first()?.as_str()))
                 })
                 .collect();
-            if layouts.is_empty() || !self.is_root(scan, manifest, classes, &folder, &layouts, asked) {
+            // An archive of the set holds it once: the uppermost folder of the right layout is its root.
+            let is_root = |layouts: &[_]| self.is_root(scan, manifest, &folder, layouts, asked);
+            if layouts.is_empty() || !(scan.own && taken.is_none() || is_root(&layouts)) {
                 continue;
             }
+            let mut done = BTreeSet::new();
             for (split, layout, kept_in) in layouts {
-                pick_images(scan, classes, &join(&folder, layout), split, kept_in, plan);
+                if done.insert((layout, kept_in)) {
+                    pick_images(scan, &join(&folder, layout), split, kept_in, plan);
+                }
             }
             taken = Some(folder);
         }
         // Where no image lies in a class the folder has another layout: nothing of it is the set's.
-        if plan.picks.iter().all(|pick| matches!(pick.refused, Some(Refused::NoClass))) {
-            plan.picks.clear();
+        let in_no_class = |pick: &Pick<'_>| matches!(pick.refused, Some(Refused::NoClass));
+        if plan.picks.iter().all(|pick| pick.known.is_some() || in_no_class(pick)) {
+            plan.picks.retain(|pick| pick.known.is_some());
         }
     }
 
@@ -216,7 +313,6 @@ impl<'a> Recogniser<'a> {
         &self,
         scan: &Scan,
         manifest: &Manifest,
-        classes: FolderClasses,
         folder: &str,
         layouts: &[(&str, &str, &str)],
         asked: bool,
@@ -233,13 +329,15 @@ impl<'a> Recogniser<'a> {
         if self.owners.get(&name) == Some(&manifest.name.as_str()) {
             return true;
         }
-        let marked = manifest.files.iter().filter(|known| known.role == Role::Marker).any(|marker| {
+        let tells = |known: &&KnownFile| matches!(known.role, Role::Marker | Role::List);
+        let marked = manifest.files.iter().filter(tells).any(|marker| {
             let path = join(folder, &marker.path);
             scan.files
                 .binary_search_by(|file| file.relative.as_bytes().cmp(path.as_bytes()))
                 .is_ok_and(|at| form_of(marker, &scan.files[at]).is_some())
         });
-        let closed = classes == FolderClasses::Folder && !manifest.class_names.is_empty();
+        let by_folder = |split: &str| manifest.folder_classes(split) == FolderClasses::Folder;
+        let closed = layouts.iter().all(|(split, ..)| by_folder(split)) && !manifest.class_names.is_empty();
         marked
             || closed
                 && layouts.iter().all(|(_, layout, _)| {
@@ -251,28 +349,30 @@ impl<'a> Recogniser<'a> {
     }
 }
 
-fn pick_images<'a>(
-    scan: &Scan,
-    classes: FolderClasses,
-    below: &str,
-    split: &'a str,
-    kept_in: &str,
-    plan: &mut Plan<'a>,
-) {
-    let names = &plan.manifest.class_names;
-    let mut strays = 0;
+fn pick_images<'a>(scan: &Scan, below: &str, split: &'a str, kept_in: &str, plan: &mut Plan<'a>) {
+    let (names, classes) = (&plan.manifest.class_names, plan.manifest.folder_classes(split));
+    let (mut strays, mut others) = (0, 0);
     for (index, file) in images_below(scan, below) {
         let class = class_of(&file.relative, dot(below));
         let known_class = class.is_some_and(|class| names.is_empty() || names.iter().any(|name| name == class));
-        let refused = if classes == FolderClasses::Folder && !known_class {
+        if classes == FolderClasses::Listed && !known_class {
+            others += 1;
+            continue;
+        }
+        let rest = if below.is_empty() { &file.relative } else { &file.relative[below.len() + 1..] };
+        let path = if kept_in == "." { rest.to_owned() } else { format!("{kept_in}/{rest}") };
+        let refused = if plan.manifest.broken.contains(&path) {
+            Some(Refused::Broken)
+        } else if classes == FolderClasses::Folder && !known_class {
             strays += 1;
             Some(Refused::NoClass)
         } else {
             foreign_image_ending(&file.relative).map(Refused::Format)
         };
-        let rest = if below.is_empty() { &file.relative } else { &file.relative[below.len() + 1..] };
-        let path = if kept_in == "." { rest.to_owned() } else { format!("{kept_in}/{rest}") };
-        plan.picks.push(Pick { file: index, path, split, role: Role::Images, known: None, refused });
+        plan.picks.push(Pick { refused, ..Pick::new(scan, index, path, split, Role::Images) });
+    }
+    if others > 0 {
+        plan.notes.push(format!("{others} images of other classes are not of this set"));
     }
     if strays > 0 {
         let below = if below.is_empty() { "the folder" } else { below };
@@ -281,91 +381,4 @@ fn pick_images<'a>(
              `classes: none`"
         ));
     }
-}
-
-enum Form {
-    AsPublished,
-    Unpacked,
-}
-
-/// Whether a file is this known file, by its checksum.
-fn form_of(known: &KnownFile, file: &Found) -> Option<Form> {
-    let digests = file.digests.as_ref()?;
-    let published = match (&known.sha256, &known.md5) {
-        (Some(sha256), _) => *sha256 == digests.sha256,
-        (None, Some(md5)) => *md5 == digests.md5,
-        (None, None) => false,
-    };
-    if published {
-        return Some(Form::AsPublished);
-    }
-    (known.unpacked_sha256.as_ref() == Some(&digests.sha256)).then_some(Form::Unpacked)
-}
-
-fn mismatch(scan: &Scan, set: &str, known: &KnownFile, file: &Found) -> DatasetError {
-    let unpacked = Some(file.file_name()) == known.unpacked_name() && file.file_name() != known.file_name();
-    let (size, sha256, md5) = if unpacked {
-        (known.unpacked_size, known.unpacked_sha256.as_ref(), None)
-    } else {
-        (known.size, known.sha256.as_ref(), known.md5.as_ref())
-    };
-    let describe = |size: Option<u64>, sum: Option<String>| {
-        let size = size.map(|size| format!("{size} bytes"));
-        [sum, size].into_iter().flatten().collect::<Vec<_>>().join(", ")
-    };
-    let expected = sha256.map(|sum| format!("sha256 {sum}")).or_else(|| md5.map(|sum| format!("md5 {sum}")));
-    let digests = file.digests.as_ref();
-    let found = if sha256.is_some() {
-        digests.map(|digests| format!("sha256 {}", digests.sha256))
-    } else {
-        digests.filter(|_| md5.is_some()).map(|digests| format!("md5 {}", digests.md5))
-    };
-    DatasetError::Checksum {
-        path: scan.path(file).display().to_string(),
-        set: set.to_owned(),
-        file: known.path.clone(),
-        expected: describe(size, expected),
-        found: describe(Some(file.size), found),
-    }
-}
-
-/// Every folder that holds files, directly or deeper, in byte order; the scanned one is empty.
-fn folders_of(scan: &Scan) -> BTreeSet<String> {
-    let mut folders = BTreeSet::from([String::new()]);
-    for file in &scan.files {
-        let mut path = file.relative.as_str();
-        while let Some((folder, _)) = path.rsplit_once('/') {
-            if !folders.insert(folder.to_owned()) {
-                break;
-            }
-            path = folder;
-        }
-    }
-    folders
-}
-
-/// The visible images below a folder, of foreign formats too, in byte order of their paths.
-fn images_below<'s>(scan: &'s Scan, folder: &str) -> impl Iterator<Item = (usize, &'s Found)> + use<'s> {
-    let prefix = if folder.is_empty() { String::new() } else { format!("{folder}/") };
-    let start = scan.files.partition_point(|file| file.relative.as_bytes() < prefix.as_bytes());
-    let below = move |file: &Found| file.relative.strip_prefix(&prefix).map(is_visible_image);
-    let all =
-        scan.files.iter().enumerate().skip(start).map_while(move |(index, file)| Some((index, file, below(file)?)));
-    all.filter(|&(_, _, visible)| visible).map(|(index, file, _)| (index, file))
-}
-
-fn is_visible_image(path: &str) -> bool {
-    (is_image_name(path) || foreign_image_ending(path).is_some()) && !path.split('/').any(|part| part.starts_with('.'))
-}
-
-fn join(folder: &str, below: &str) -> String {
-    match (folder, below) {
-        (folder, ".") => folder.to_owned(),
-        ("", below) => below.to_owned(),
-        (folder, below) => format!("{folder}/{below}"),
-    }
-}
-
-fn dot(folder: &str) -> &str {
-    if folder.is_empty() { "." } else { folder }
 }

@@ -9,6 +9,7 @@ use rayon::prelude::*;
 
 use crate::error::DatasetError;
 use crate::hash;
+use crate::meter::Meter;
 
 /// Folders nested deeper than this are not entered.
 const DEEPEST: usize = 24;
@@ -44,6 +45,8 @@ pub(super) struct Scan {
     pub files: Vec<Found>,
     /// What was passed over, and why.
     pub notes: Vec<String>,
+    /// The folder is one that this import unpacked: its files need no copy of their own.
+    pub own: bool,
 }
 
 impl Scan {
@@ -51,7 +54,7 @@ impl Scan {
     pub fn of(from: &Path, cancel: &Cancel) -> Result<Scan, DatasetError> {
         let start = fs_err::canonicalize(from)?;
         let folder = if start.is_file() { start.parent().unwrap_or(&start).to_owned() } else { start.clone() };
-        let mut scan = Scan { from: folder.clone(), files: Vec::new(), notes: Vec::new() };
+        let mut scan = Scan { from: folder.clone(), files: Vec::new(), notes: Vec::new(), own: false };
         if start.is_file() {
             scan.enter_file(&start)?;
         } else {
@@ -118,12 +121,14 @@ impl Scan {
     ) -> Result<(), DatasetError> {
         let from = &self.from;
         let files: Vec<&mut Found> = self.files.iter_mut().filter(|file| wanted(file)).collect();
-        let task = progress.task("checksums", "bytes", files.iter().map(|file| file.size).sum(), 0);
+        if files.is_empty() {
+            return Ok(());
+        }
+        let meter = Meter::new(progress, "checksums", files.iter().map(|file| file.size).sum());
         let results: Vec<Result<(), DatasetError>> = files
             .into_par_iter()
             .map(|file| {
-                file.digests = Some(Box::new(digests(&from.join(&file.relative), cancel)?));
-                task.advance(file.size);
+                file.digests = Some(Box::new(digests(&from.join(&file.relative), &meter, cancel)?));
                 Ok(())
             })
             .collect();
@@ -131,7 +136,7 @@ impl Scan {
     }
 }
 
-fn digests(path: &Path, cancel: &Cancel) -> Result<Digests, DatasetError> {
+fn digests(path: &Path, meter: &Meter, cancel: &Cancel) -> Result<Digests, DatasetError> {
     let mut file = fs_err::File::open(path)?;
     let mut sha256 = sha2::Sha256::new();
     let mut md5 = md5::Md5::new();
@@ -141,6 +146,7 @@ fn digests(path: &Path, cancel: &Cancel) -> Result<Digests, DatasetError> {
         match file.read(&mut block)? {
             0 => return Ok(Digests { sha256: hash::hex(&sha256.finalize()), md5: hash::hex(&md5.finalize()) }),
             count => {
+                meter.add(count as u64);
                 sha256.update(&block[..count]);
                 md5.update(&block[..count]);
             }

@@ -1,16 +1,18 @@
 //! One file of an import.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use oodlab_base::Cancel;
 
 use super::recognise::Pick;
-use super::scan::Scan;
-use super::stage::Stage;
-use crate::decode::{gzip, idx::Idx, picture, zip};
+use super::stage::{Stage, Sums as FileSums, sums_of};
+use crate::blob::{Blob, IN_MEMORY};
 use crate::error::DatasetError;
 use crate::hash::Digest;
 use crate::index::{Index, IndexedFile};
-use crate::manifest::{Format, Manifest, Role};
-use crate::source::cifar_layout;
+use crate::manifest::{Format, Manifest};
+use crate::source;
 use crate::sums::{Sums, as_many};
 
 /// What became of one file.
@@ -36,7 +38,6 @@ impl Outcome {
 /// One import under way.
 pub(super) struct Import<'a> {
     pub manifest: &'a Manifest,
-    pub scan: &'a Scan,
     /// The checksums of single files that the manifest names.
     pub sums: Option<&'a Sums>,
     /// What was imported before.
@@ -44,33 +45,47 @@ pub(super) struct Import<'a> {
     /// The set's folder in the data root.
     pub folder: &'a Path,
     pub stage: Stage,
+    /// Files get a second name instead of a copy.
+    pub link: bool,
+    /// Files that could not be linked, and were copied.
+    pub copied_instead: AtomicUsize,
+    pub cancel: &'a Cancel,
+}
+
+/// Bytes of a file that is being taken in, wherever they are.
+enum Held {
+    /// Small: in memory, and not on the stage yet.
+    Memory(Blob),
+    /// Large: hashed, and not on the stage yet.
+    Source,
+    /// Large: on the stage already, hashed on the way.
+    Stage,
 }
 
 impl Import<'_> {
     /// Reads, proves and decodes one file, and puts it on the stage unless it is there already.
     pub fn take(&self, pick: &Pick<'_>) -> Result<Outcome, DatasetError> {
-        let source = &self.scan.files[pick.file];
-        let path = self.scan.path(source);
-        let bytes = fs_err::read(&path)?;
+        let path = pick.source.as_path();
+        let (sums, held) = self.read(pick, path)?;
         let mut file = IndexedFile {
             path: pick.path.clone(),
             split: pick.split.to_owned(),
             role: pick.role,
-            size: bytes.len() as u64,
-            blake3: Digest::blake3(&bytes),
-            sha256: Digest::sha256(&bytes),
+            size: sums.size,
+            blake3: sums.blake3,
+            sha256: sums.sha256,
             unreadable: None,
         };
         let shown = path.display().to_string();
-        if let (Some(known), Some(digests)) = (pick.known, &source.digests)
+        if let (Some(known), Some(sha256)) = (pick.known, &pick.sha256)
             && known.has_checksum()
-            && digests.sha256 != file.sha256.to_string()
+            && *sha256 != file.sha256.to_string()
         {
             return Err(DatasetError::Checksum {
                 path: shown,
                 set: self.manifest.name.clone(),
                 file: known.path.clone(),
-                expected: format!("sha256 {}", digests.sha256),
+                expected: format!("sha256 {sha256}"),
                 found: format!("sha256 {} a moment later", file.sha256),
             });
         }
@@ -102,14 +117,23 @@ impl Import<'_> {
             }
             // A proven file replaces another content of its path; packed and unpacked are the same content.
             let replaced = before.path == pick.path && before.blake3 != file.blake3;
-            let there = fs_err::read(self.folder.join("files").join(&before.path)).unwrap_or_default();
-            if !replaced && Digest::blake3(&there) == before.blake3 {
+            if !replaced && self.is_there(before)? {
                 return Ok(Outcome::Kept);
             }
         }
-        match self.inspect(pick.role, &pick.path, &bytes) {
+        let blob = match &held {
+            Held::Memory(blob) => blob.clone(),
+            // Put on the stage first: what is looked at is what is kept.
+            Held::Source => self.stage_large(pick, path, &file)?,
+            Held::Stage => self.staged(pick)?,
+        };
+        match source::inspect(self.manifest, pick.role, &pick.path, &blob) {
             Ok(()) => {
-                self.stage.put(&pick.path, &bytes)?;
+                if let Held::Memory(blob) = &held
+                    && !self.linked(pick, path)?
+                {
+                    self.stage.put(&pick.path, &blob.whole()?)?;
+                }
                 Ok(Outcome::Added(file))
             }
             Err(what) if matches!(self.manifest.format, Format::ImageFolder { .. }) => {
@@ -117,6 +141,61 @@ impl Import<'_> {
                 Ok(Outcome::Unreadable(file))
             }
             Err(what) => Err(DatasetError::decode(shown, what)),
+        }
+    }
+
+    /// The hashes of a file. Only small ones are held in memory; a large one that is new is copied on the way.
+    fn read(&self, pick: &Pick<'_>, path: &Path) -> Result<(FileSums, Held), DatasetError> {
+        if fs_err::metadata(path)?.len() <= IN_MEMORY {
+            let bytes = fs_err::read(path)?;
+            let (blake3, sha256) = (Digest::blake3(&bytes), Digest::sha256(&bytes));
+            let sums = FileSums { size: bytes.len() as u64, blake3, sha256 };
+            return Ok((sums, Held::Memory(Blob::memory(bytes))));
+        }
+        if pick.refused.is_some() || self.earlier(pick).is_some() {
+            return Ok((sums_of(path, self.cancel)?, Held::Source));
+        }
+        if self.linked(pick, path)? {
+            return Ok((sums_of(&self.stage.place(&pick.path)?, self.cancel)?, Held::Stage));
+        }
+        Ok((self.stage.copy(&pick.path, path, self.cancel)?, Held::Stage))
+    }
+
+    /// Puts a large file on the stage, whose hashes are known.
+    fn stage_large(&self, pick: &Pick<'_>, path: &Path, file: &IndexedFile) -> Result<Blob, DatasetError> {
+        if !self.linked(pick, path)? {
+            let sums = self.stage.copy(&pick.path, path, self.cancel)?;
+            if sums.blake3 != file.blake3 {
+                return Err(DatasetError::decode(path.display().to_string(), "it changes while it is imported"));
+            }
+        }
+        self.staged(pick)
+    }
+
+    fn staged(&self, pick: &Pick<'_>) -> Result<Blob, DatasetError> {
+        let file = fs_err::File::open(self.stage.place(&pick.path)?)?;
+        Ok(Blob::file(file.into_parts().0)?)
+    }
+
+    /// Links a file onto the stage, where that is wanted and possible.
+    fn linked(&self, pick: &Pick<'_>, path: &Path) -> Result<bool, DatasetError> {
+        if !(self.link || pick.own) {
+            return Ok(false);
+        }
+        let linked = self.stage.link(&pick.path, path)?;
+        if !linked && !pick.own {
+            self.copied_instead.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(linked)
+    }
+
+    /// Whether an indexed file is in its place with its own bytes.
+    fn is_there(&self, file: &IndexedFile) -> Result<bool, DatasetError> {
+        match sums_of(&self.folder.join("files").join(&file.path), self.cancel) {
+            Ok(found) => Ok(found.blake3 == file.blake3),
+            Err(DatasetError::Cancelled(cancelled)) => Err(cancelled.into()),
+            // Gone or not readable: it is put there anew.
+            Err(_) => Ok(false),
         }
     }
 
@@ -133,36 +212,5 @@ impl Import<'_> {
         });
         let readable = |file: &&IndexedFile| file.unreadable.is_none();
         self.before.file(&pick.path).filter(readable).or_else(|| self.before.file(other_form?).filter(readable))
-    }
-
-    /// Decodes a whole file.
-    fn inspect(&self, role: Role, path: &str, bytes: &[u8]) -> Result<(), String> {
-        let fits = |image: &crate::image::RgbImage| match self.manifest.image_size {
-            Some(size) if size != (image.width, image.height) => {
-                Err(format!("expected {} x {}, found {} x {}", size.0, size.1, image.width, image.height))
-            }
-            _ => Ok(()),
-        };
-        match &self.manifest.format {
-            Format::CifarBinary { .. } => {
-                let layout = cifar_layout(self.manifest).ok_or("a manifest without a layout")?;
-                if path.ends_with(".gz") {
-                    layout.count(&gzip::unpack(bytes, u64::MAX)?).map(drop)
-                } else {
-                    layout.count(bytes).map(drop)
-                }
-            }
-            Format::Idx {} => Idx::parse(bytes.to_vec(), if role == Role::Labels { 1 } else { 3 }).map(drop),
-            Format::ImageFolder { .. } => fits(&picture::decode(bytes)?),
-            Format::ZipImages { .. } => {
-                for entry in zip::entries(bytes)? {
-                    let named = |what: String| format!("{}: {what}", entry.name);
-                    let image = zip::read(bytes, &entry).and_then(|file| picture::decode(&file)).map_err(named)?;
-                    fits(&image).map_err(named)?;
-                }
-                Ok(())
-            }
-            Format::Generated { .. } => Err("a generated set has no files".into()),
-        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Format, Manifest, Pattern, Role, is_inside};
+use super::{FolderClasses, Format, Manifest, Pattern, Role, is_inside};
 
 impl Manifest {
     /// The first thing that is wrong with it.
@@ -33,7 +33,17 @@ impl Manifest {
         {
             return Some(format!("sums: expected the name of a file *.sha256 beside the manifest, found {sums:?}"));
         }
-        self.format_problem().or_else(|| self.file_problem()).or_else(|| self.split_problem())
+        if let Some(path) = self.broken.iter().find(|path| !is_inside(path)) {
+            return Some(format!("broken: path {path:?} must be relative, without '..'"));
+        }
+        let statistics = [self.mean, self.deviation].into_iter().flatten().flatten();
+        if statistics.into_iter().any(|value| !(0.0..=1.0).contains(&value)) {
+            return Some("mean and deviation are of values in 0..1".into());
+        }
+        self.format_problem()
+            .or_else(|| self.file_problem())
+            .or_else(|| self.archive_problem())
+            .or_else(|| self.split_problem())
     }
 
     fn format_problem(&self) -> Option<String> {
@@ -67,7 +77,17 @@ impl Manifest {
                 }
                 self.image_size.is_none().then(|| "a generated set needs image_size".into())
             }
-            Format::Idx {} | Format::ImageFolder { .. } | Format::ZipImages { .. } => None,
+            Format::Planes { .. } => self.image_size.is_none().then(|| "planes need image_size".into()),
+            Format::TarImages { label: Some(ending) } if ending.is_empty() || ending.contains(['/', '.']) => {
+                Some(format!("format: label {ending:?} is no ending of a file"))
+            }
+            Format::Idx { .. }
+            | Format::Mat { .. }
+            | Format::Numpy { .. }
+            | Format::ImageFolder { .. }
+            | Format::ZipImages { .. }
+            | Format::TarImages { .. }
+            | Format::ParquetImages { .. } => None,
         }
     }
 
@@ -81,21 +101,15 @@ impl Manifest {
             if !seen.insert(path) {
                 return Some(format!("files: path {path:?} appears twice"));
             }
-            match &file.split {
-                Some(split) if !self.splits.contains_key(split) => {
-                    return Some(format!("files: {path:?} belongs to split {split:?}, which is not listed"));
-                }
-                None if file.role != Role::Marker => return Some(format!("files: {path:?} needs a split")),
-                _ => {}
+            if let Some(split) = file.split.iter().chain(&file.splits).find(|split| !self.splits.contains_key(*split)) {
+                return Some(format!("files: {path:?} belongs to split {split:?}, which is not listed"));
             }
-            for (sum, digits) in [(&file.sha256, 64), (&file.unpacked_sha256, 64), (&file.md5, 32)] {
-                if let Some(sum) = sum
-                    && (sum.len() != digits || !sum.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))
-                {
-                    return Some(format!(
-                        "files: {path:?}: expected {digits} lower-case hexadecimal digits, found {sum:?}"
-                    ));
-                }
+            let of_none = file.split.is_none() && file.splits.is_empty();
+            if of_none && matches!(file.role, Role::Images | Role::Labels) {
+                return Some(format!("files: {path:?} needs a split"));
+            }
+            if let Some(sum) = wrong_digits(&[(&file.sha256, 64), (&file.unpacked_sha256, 64), (&file.md5, 32)]) {
+                return Some(format!("files: {path:?}: {sum}"));
             }
             if file.role == Role::Marker && file.sha256.is_none() {
                 return Some(format!("files: marker {path:?} needs a sha256"));
@@ -104,9 +118,41 @@ impl Manifest {
         None
     }
 
+    fn archive_problem(&self) -> Option<String> {
+        let mut seen = BTreeSet::new();
+        for archive in &self.archives {
+            let path = &archive.path;
+            if !is_inside(path) || path.contains('/') || !seen.insert(path) {
+                return Some(format!("archives: {path:?} must be a file name, without '/', given once"));
+            }
+            if ![".tar", ".tar.gz", ".tgz", ".zip"].iter().any(|ending| path.ends_with(ending)) {
+                return Some(format!("archives: {path:?} must end in .tar, .tar.gz, .tgz or .zip"));
+            }
+            if archive.root.as_ref().is_some_and(|root| !is_inside(root)) {
+                return Some(format!("archives: the root of {path:?} must be relative, without '..'"));
+            }
+            if let Some(split) = archive.splits.iter().find(|split| !self.splits.contains_key(*split)) {
+                return Some(format!("archives: {path:?} belongs to split {split:?}, which is not listed"));
+            }
+            if let Some(sum) = wrong_digits(&[(&archive.sha256, 64), (&archive.md5, 32)]) {
+                return Some(format!("archives: {path:?}: {sum}"));
+            }
+        }
+        for conversion in &self.conversions {
+            let (from, to) = conversion.names();
+            if !is_inside(from) || from.contains('/') {
+                return Some(format!("conversions: {from:?} must be a name, without '/'"));
+            }
+            if !self.files.iter().any(|file| file.path == to) {
+                return Some(format!("conversions: {to:?} is none of the files"));
+            }
+        }
+        None
+    }
+
     fn split_problem(&self) -> Option<String> {
         for (name, split) in &self.splits {
-            let files = self.files.iter().any(|file| file.split.as_ref() == Some(name) && file.role == Role::Images);
+            let files = self.files.iter().any(|file| file.is_of(name) && file.role == Role::Images);
             if let Some(folder) = split.folders.iter().find(|folder| *folder != "." && !is_inside(folder)) {
                 return Some(format!("split {name:?}: folder {folder:?} must be relative, without '..'"));
             }
@@ -114,12 +160,38 @@ impl Manifest {
                 Format::ImageFolder { .. } if split.folders.is_empty() => {
                     return Some(format!("split {name:?} needs `folders`"));
                 }
-                Format::CifarBinary { .. } | Format::Idx {} | Format::ZipImages { .. } if !files => {
-                    return Some(format!("split {name:?} has no images file"));
-                }
+                Format::ImageFolder { .. } | Format::Generated { .. } => {}
+                _ if !files => return Some(format!("split {name:?} has no images file")),
                 _ => {}
+            }
+            if split.classes.is_some() && !matches!(self.format, Format::ImageFolder { .. }) {
+                return Some(format!("split {name:?}: only image folders have `classes` a split"));
+            }
+            if self.folder_classes(name) == FolderClasses::Listed && self.class_names.is_empty() {
+                return Some(format!("split {name:?}: `classes: listed` needs class_names"));
+            }
+            let Some(list) = &split.list else { continue };
+            if !matches!(self.format, Format::ImageFolder { .. }) {
+                return Some(format!("split {name:?}: only image folders have lists"));
+            }
+            let other = list.labels_from.as_deref();
+            for list in [Some(list), other].into_iter().flatten() {
+                if !self.files.iter().any(|file| file.path == list.file && file.role == Role::List) {
+                    return Some(format!("split {name:?}: list {:?} is no file of role `list`", list.file));
+                }
+            }
+            if other.is_some_and(|other| other.labels_from.is_some() || other.label.is_none()) {
+                return Some(format!("split {name:?}: labels_from needs a `label`, and no `labels_from` of its own"));
             }
         }
         None
     }
+}
+
+/// The first checksum that is not of its length in lower-case hexadecimal.
+fn wrong_digits(sums: &[(&Option<String>, usize)]) -> Option<String> {
+    let good = |sum: &str, digits| sum.len() == digits && sum.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    let (sum, digits) =
+        sums.iter().find_map(|&(sum, digits)| Some((sum.as_ref().filter(|sum| !good(sum, digits))?, digits)))?;
+    Some(format!("expected {digits} lower-case hexadecimal digits, found {sum:?}"))
 }

@@ -1,15 +1,17 @@
 //! CIFAR's binary batches.
 
-use std::borrow::Cow;
+use std::sync::Arc;
 
-use oodlab_base::Key;
-
-use super::{Part, Source};
+use super::Part;
+use super::arrays::{Arrays, Grid, Labels, Order};
+use crate::blob::Blob;
 use crate::decode::cifar::Layout;
 use crate::decode::gzip;
 use crate::error::DatasetError;
-use crate::image::RgbImage;
 use crate::manifest::{Format, Manifest};
+
+/// Records that are looked at together.
+const RECORDS: usize = 1000;
 
 /// The layout that a manifest of `cifar-binary` describes.
 pub(crate) fn layout(manifest: &Manifest) -> Option<Layout> {
@@ -19,68 +21,43 @@ pub(crate) fn layout(manifest: &Manifest) -> Option<Layout> {
     Some(Layout { labels: labels.len(), label, width, height, classes: manifest.class_count() })
 }
 
-pub(super) struct Cifar {
-    layout: Layout,
-    batches: Vec<Batch>,
-    len: usize,
-}
-
-struct Batch {
-    name: String,
-    bytes: Cow<'static, [u8]>,
-    /// Position of its first record in the split.
-    first: usize,
-}
-
-impl Cifar {
-    pub fn open(manifest: &Manifest, parts: &[Part], limit: usize) -> Result<Cifar, DatasetError> {
-        let layout =
-            layout(manifest).ok_or_else(|| DatasetError::manifest(&manifest.name, "not a cifar-binary set"))?;
-        let mut cifar = Cifar { layout, batches: Vec::new(), len: 0 };
-        for part in parts {
-            if cifar.len >= limit {
-                break;
-            }
-            let mut bytes = part.load()?;
-            if part.path.ends_with(".gz") {
-                bytes = Cow::Owned(gzip::unpack(&bytes, u64::MAX).map_err(|what| part.error(what))?);
-            }
-            let count = layout.count(&bytes).map_err(|what| part.error(what))?;
-            cifar.batches.push(Batch { name: part.path.clone(), bytes, first: cifar.len });
-            cifar.len += count;
+pub(super) fn open(manifest: &Manifest, parts: &[Part], limit: usize) -> Result<Arrays, DatasetError> {
+    use super::Source;
+    let mut arrays = Arrays::default();
+    for part in parts {
+        if arrays.len() >= limit {
+            break;
         }
-        Ok(cifar)
+        // The name of the file as it lies there: a packed file may have been imported unpacked.
+        let batch = batch(manifest, &part.shown(), &part.blob()?);
+        let (grid, labels) = batch.map_err(|what| part.error(what))?;
+        arrays.push(manifest, part, grid, Some(Arc::new(labels)))?;
     }
-
-    fn batch(&self, index: usize) -> Option<(&Batch, usize)> {
-        let batch = self.batches.iter().rfind(|batch| batch.first <= index)?;
-        Some((batch, index - batch.first))
-    }
-
-    fn record(&self, index: usize) -> (u32, &[u8]) {
-        let record = self.batch(index).and_then(|(batch, at)| self.layout.record_of(&batch.bytes, at));
-        record.unwrap_or((0, &[]))
-    }
+    Ok(arrays)
 }
 
-impl Source for Cifar {
-    fn len(&self) -> usize {
-        self.len
-    }
+/// Checks a whole file: see [`super::inspect`].
+pub(super) fn inspect(manifest: &Manifest, path: &str, blob: &Blob) -> Result<(), String> {
+    batch(manifest, path, blob).map(drop)
+}
 
-    fn id(&self, index: usize) -> String {
-        self.batch(index).map(|(batch, at)| format!("{}#{at}", batch.name)).unwrap_or_default()
+fn batch(manifest: &Manifest, path: &str, blob: &Blob) -> Result<(Grid, Labels), String> {
+    let layout = layout(manifest).ok_or("not a cifar-binary set")?;
+    let bytes = if path.ends_with(".gz") { gzip::spool(blob, u64::MAX)? } else { blob.clone() };
+    let (count, record) = (layout.records(bytes.len())?, layout.record() as u64);
+    let mut raw = Vec::new();
+    for first in (0..count).step_by(RECORDS) {
+        let length = RECORDS.min(count - first) as u64 * record;
+        let piece = bytes.slice(first as u64 * record, length).map_err(|error| error.to_string())?;
+        raw.extend(piece.chunks_exact(layout.record()).map(|record| u32::from(record[layout.label])));
     }
-
-    fn decode(&self, index: usize, _fetched: Option<Vec<u8>>) -> Result<RgbImage, DatasetError> {
-        RgbImage::from_planes(self.layout.width, self.layout.height, self.record(index).1)
+    if let Some(classes) = layout.classes
+        && let Some(index) = raw.iter().position(|&label| label >= classes)
+    {
+        return Err(format!("record {index} has label {}, expected one below {classes}", raw[index]));
     }
-
-    fn label(&self, index: usize) -> Option<u32> {
-        Some(self.record(index).0)
-    }
-
-    fn content(&self, index: usize) -> Key {
-        Key::of_bytes(self.record(index).1)
-    }
+    let labels = Labels::new(&raw, 0, layout.classes)?;
+    let size = (layout.width, layout.height);
+    let offset = layout.labels as u64;
+    Ok((Grid { bytes, offset, step: record, count, size, order: Order::Planes }, labels))
 }

@@ -1,20 +1,31 @@
-//! Image folders: one file an image, in byte order of their paths.
+//! Image folders: one file an image, in byte order of their paths, or those that a list names, in its order.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use oodlab_base::Key;
 
-use super::{Part, Place, Source};
+use super::list::{self, Listed};
+use super::{Part, Place, Source, check_size};
+use crate::blob::Blob;
 use crate::decode::picture;
 use crate::error::DatasetError;
 use crate::hash::Digest;
 use crate::image::RgbImage;
-use crate::manifest::{FolderClasses, Manifest};
+use crate::manifest::{FolderClasses, Manifest, Role};
+use crate::reading::Reading;
+
+/// Decodes a picture: see [`super::inspect`].
+pub(super) fn inspect(manifest: &Manifest, blob: &Blob) -> Result<(), String> {
+    let bytes = blob.whole().map_err(|error| error.to_string())?;
+    check_size(manifest, &picture::decode(&bytes, Reading::default())?)
+}
 
 pub(super) struct Folder {
     files: Vec<Part>,
     contents: Vec<Key>,
     labels: Vec<Option<u32>>,
+    /// Images that the split's list names.
+    listed: Option<usize>,
 }
 
 /// The class folder of a path inside a split: its first part below the split's folder.
@@ -24,32 +35,74 @@ pub(crate) fn class_of<'a>(path: &'a str, split_folder: &str) -> Option<&'a str>
 }
 
 impl Folder {
-    pub fn open(
-        manifest: &Manifest,
-        split: &str,
-        classes: FolderClasses,
-        mut files: Vec<Part>,
-    ) -> Result<Folder, DatasetError> {
-        files.sort_by(|a, b| a.path.as_bytes().cmp(b.path.as_bytes()));
-        let folder = manifest.split(split)?.folders.first().map_or(".", String::as_str);
-        fn class<'a>(part: &'a Part, classes: FolderClasses, folder: &str) -> Option<&'a str> {
-            match classes {
-                FolderClasses::None => None,
-                FolderClasses::Folder => class_of(&part.path, folder),
-            }
+    pub fn open(manifest: &Manifest, split: &str, mut parts: Vec<Part>) -> Result<Folder, DatasetError> {
+        parts.sort_by(|a, b| a.path.as_bytes().cmp(b.path.as_bytes()));
+        let options = manifest.split(split)?;
+        let folder = options.folders.first().map_or(".", String::as_str);
+        let listed = options.list.as_ref().map(|spec| list::read(manifest, spec, &parts)).transpose()?;
+        let labels = folder_labels(manifest, manifest.folder_classes(split), folder, &parts);
+        let chosen = match &listed {
+            Some(listed) => choose(listed, folder, &parts, &labels)?,
+            None => (0..parts.len()).zip(labels).collect(),
+        };
+        let listed = listed.map(|listed| listed.list.rows.len());
+        let mut parts: Vec<Option<Part>> = parts.into_iter().map(Some).collect();
+        let mut set =
+            Folder { files: Vec::with_capacity(chosen.len()), contents: Vec::new(), labels: Vec::new(), listed };
+        for (at, label) in chosen {
+            set.files.extend(parts[at].take());
+            set.labels.push(label);
         }
-        // Labels follow the manifest's order of names, or else the byte order of the folders that are there.
-        let mut names: BTreeMap<&str, u32> =
-            (0..).zip(&manifest.class_names).map(|(label, name)| (name.as_str(), label)).collect();
-        if names.is_empty() {
-            let found: BTreeSet<&str> = files.iter().filter_map(|part| class(part, classes, folder)).collect();
-            names = found.into_iter().zip(0..).collect();
-        }
-        let label = |part: &Part| class(part, classes, folder).and_then(|class| names.get(class).copied());
-        let labels = files.iter().map(label).collect();
-        let contents = files.iter().map(content).collect::<Result<_, _>>()?;
-        Ok(Folder { files, contents, labels })
+        set.contents = set.files.iter().map(content).collect::<Result<_, _>>()?;
+        Ok(set)
     }
+}
+
+/// Labels by the folders that the images lie in: in the manifest's order of names, or else in the byte order of the folders
+/// that are there.
+fn folder_labels(manifest: &Manifest, classes: FolderClasses, folder: &str, parts: &[Part]) -> Vec<Option<u32>> {
+    if classes == FolderClasses::None {
+        return vec![None; parts.len()];
+    }
+    let images = || parts.iter().filter(|part| part.role == Role::Images);
+    let mut names: BTreeMap<&str, u32> = manifest.class_names.iter().map(String::as_str).zip(0..).collect();
+    if names.is_empty() {
+        let found: BTreeSet<&str> = images().filter_map(|part| class_of(&part.path, folder)).collect();
+        names = found.into_iter().zip(0..).collect();
+    }
+    let label = |part: &Part| class_of(&part.path, folder).and_then(|class| names.get(class).copied());
+    parts.iter().map(label).collect()
+}
+
+/// The images that a list names and that are there, in its order, with their labels: the list's own, or those of the folders.
+fn choose(
+    listed: &Listed<'_>,
+    folder: &str,
+    parts: &[Part],
+    labels: &[Option<u32>],
+) -> Result<Vec<(usize, Option<u32>)>, DatasetError> {
+    let find = |path: &str| {
+        let found = parts.binary_search_by(|part| part.path.as_bytes().cmp(path.as_bytes())).ok();
+        found.filter(|&at| parts[at].role == Role::Images)
+    };
+    let mut lines: BTreeMap<usize, u32> = BTreeMap::new();
+    let mut chosen = Vec::new();
+    for (row, image) in listed.list.rows.iter().enumerate() {
+        let path: &str = &image.path;
+        // The folder may stand in front of the listed paths, or be left out.
+        let at = if folder == "." {
+            find(path)
+        } else {
+            let inside = path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
+            find(&format!("{folder}/{path}")).or_else(|| find(path).filter(|_| inside))
+        };
+        let Some(at) = at else { continue };
+        if let Some(before) = lines.insert(at, image.line) {
+            return Err(listed.part.error(format!("line {}: {path:?} is in line {before} already", image.line)));
+        }
+        chosen.push((at, listed.labels.as_ref().map_or(labels[at], |labels| labels[row])));
+    }
+    Ok(chosen)
 }
 
 /// The key of a file's bytes, the same wherever they lie.
@@ -65,6 +118,10 @@ impl Source for Folder {
         self.files.len()
     }
 
+    fn expected(&self) -> Option<usize> {
+        self.listed
+    }
+
     fn id(&self, index: usize) -> String {
         self.files[index].path.clone()
     }
@@ -73,13 +130,13 @@ impl Source for Folder {
         self.files[index].fetch()
     }
 
-    fn decode(&self, index: usize, fetched: Option<Vec<u8>>) -> Result<RgbImage, DatasetError> {
+    fn decode(&self, index: usize, fetched: Option<Vec<u8>>, reading: Reading) -> Result<RgbImage, DatasetError> {
         let part = &self.files[index];
         let bytes = match fetched {
             Some(bytes) => part.proven(bytes)?.into(),
             None => part.load()?,
         };
-        picture::decode(&bytes).map_err(|what| part.error(what))
+        picture::decode(&bytes, reading).map_err(|what| part.error(what))
     }
 
     fn label(&self, index: usize) -> Option<u32> {
@@ -95,7 +152,6 @@ impl Source for Folder {
 mod tests {
     use super::*;
     use crate::embedded;
-    use crate::manifest::Role;
 
     #[test]
     fn equal_bytes_have_one_key_wherever_they_lie() {

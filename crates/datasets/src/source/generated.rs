@@ -10,6 +10,7 @@ use super::Source;
 use crate::error::DatasetError;
 use crate::image::RgbImage;
 use crate::manifest::{Manifest, Pattern};
+use crate::reading::Reading;
 
 pub(super) struct Generated {
     name: String,
@@ -118,7 +119,7 @@ impl Source for Generated {
         format!("{}/{}#{index}", self.name, self.split)
     }
 
-    fn decode(&self, index: usize, _fetched: Option<Vec<u8>>) -> Result<RgbImage, DatasetError> {
+    fn decode(&self, index: usize, _fetched: Option<Vec<u8>>, _reading: Reading) -> Result<RgbImage, DatasetError> {
         RgbImage::new(self.width, self.height, self.pixels(index))
     }
 

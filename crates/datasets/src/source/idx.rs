@@ -1,97 +1,49 @@
-//! Pairs of IDX files: images, and labels where they are at hand.
+//! IDX files of images, and of labels where they are at hand.
 
-use oodlab_base::Key;
-
-use super::{Part, Source};
-use crate::decode::idx::Idx;
+use super::Part;
+use super::arrays::{self, Arrays, Grid, Labels, Order};
+use crate::blob::Blob;
+use crate::decode::idx;
 use crate::error::DatasetError;
-use crate::image::RgbImage;
-use crate::manifest::{Manifest, Role};
+use crate::manifest::{Format, Manifest, Role};
 
-pub(super) struct IdxImages {
-    files: Vec<Images>,
-    labels: Option<Idx>,
-    len: usize,
+pub(super) fn open(manifest: &Manifest, split: &str, parts: &[Part], limit: usize) -> Result<Arrays, DatasetError> {
+    let images = |part: &Part| Ok((images(manifest, &part.blob()?).map_err(|what| part.error(what))?, None));
+    let labels = |part: &Part| labels(manifest, &part.blob()?).map_err(|what| part.error(what));
+    arrays::open(manifest, split, parts, limit, images, labels)
 }
 
-struct Images {
-    name: String,
-    values: Idx,
-    width: u32,
-    height: u32,
-    first: usize,
-}
-
-impl IdxImages {
-    pub fn open(manifest: &Manifest, parts: &[Part], limit: usize) -> Result<IdxImages, DatasetError> {
-        let mut set = IdxImages { files: Vec::new(), labels: None, len: 0 };
-        for part in parts.iter().filter(|part| part.role == Role::Images) {
-            if set.len >= limit {
-                break;
-            }
-            let values = Idx::parse(part.load()?.into_owned(), 3).map_err(|what| part.error(what))?;
-            let &[count, height, width] = values.shape.as_slice() else {
-                return Err(part.error("expected three axes"));
-            };
-            let size = (width as u32, height as u32);
-            if count == 0 || width == 0 || height == 0 || manifest.image_size.is_some_and(|expected| expected != size) {
-                let expected = manifest.image_size.map(|(w, h)| format!(" of {w} x {h}")).unwrap_or_default();
-                return Err(part.error(format!("expected images{expected}, found {count} of {width} x {height}")));
-            }
-            set.files.push(Images { name: part.path.clone(), values, width: size.0, height: size.1, first: set.len });
-            set.len += count;
-        }
-        // With several image files the labels file would be ambiguous; no known set has that.
-        if let (Some(part), [images]) = (parts.iter().find(|part| part.role == Role::Labels), set.files.as_slice()) {
-            let labels = Idx::parse(part.load()?.into_owned(), 1).map_err(|what| part.error(what))?;
-            check_labels(&labels, images.values.len(), manifest.class_count()).map_err(|what| part.error(what))?;
-            set.labels = Some(labels);
-        }
-        Ok(set)
-    }
-
-    fn at(&self, index: usize) -> Option<(&Images, usize)> {
-        let file = self.files.iter().rfind(|file| file.first <= index)?;
-        Some((file, index - file.first))
-    }
-
-    fn values(&self, index: usize) -> &[u8] {
-        self.at(index).and_then(|(file, at)| file.values.entry(at)).unwrap_or_default()
+/// Checks a whole file: see [`super::inspect`].
+pub(super) fn inspect(manifest: &Manifest, role: Role, blob: &Blob) -> Result<(), String> {
+    match role {
+        Role::Labels => labels(manifest, blob).map(drop),
+        _ => images(manifest, blob)?.check(manifest),
     }
 }
 
-fn check_labels(labels: &Idx, images: usize, classes: Option<u32>) -> Result<(), String> {
-    if labels.len() != images {
-        return Err(format!("{} labels for {images} images", labels.len()));
+fn options(manifest: &Manifest) -> Result<(bool, u32), String> {
+    match manifest.format {
+        Format::Idx { transposed, first_label } => Ok((transposed, first_label)),
+        _ => Err("not an idx set".into()),
     }
-    for index in 0..labels.len() {
-        let label = labels.entry(index).and_then(|entry| entry.first()).copied().unwrap_or(0);
-        if classes.is_some_and(|classes| u32::from(label) >= classes) {
-            return Err(format!("label {index} is {label}, expected one below {}", classes.unwrap_or(0)));
-        }
-    }
-    Ok(())
 }
 
-impl Source for IdxImages {
-    fn len(&self) -> usize {
-        self.len
-    }
+fn images(manifest: &Manifest, blob: &Blob) -> Result<Grid, String> {
+    let (transposed, _) = options(manifest)?;
+    let idx::Opened { values, shape, header } = idx::open(blob, 3)?;
+    // As the file has them; where the columns come first, they are the outer axis.
+    let &[count, outer, inner] = shape.as_slice() else { return Err("expected three axes".into()) };
+    let (size, order) = match transposed {
+        false => ((inner as u32, outer as u32), Order::Grey),
+        true => ((outer as u32, inner as u32), Order::GreyByColumn),
+    };
+    Ok(Grid::dense(values, header, count, size, order))
+}
 
-    fn id(&self, index: usize) -> String {
-        self.at(index).map(|(file, at)| format!("{}#{at}", file.name)).unwrap_or_default()
-    }
-
-    fn decode(&self, index: usize, _fetched: Option<Vec<u8>>) -> Result<RgbImage, DatasetError> {
-        let (width, height) = self.at(index).map_or((0, 0), |(file, _)| (file.width, file.height));
-        RgbImage::from_grey(width, height, self.values(index))
-    }
-
-    fn label(&self, index: usize) -> Option<u32> {
-        self.labels.as_ref()?.entry(index)?.first().map(|&label| u32::from(label))
-    }
-
-    fn content(&self, index: usize) -> Key {
-        Key::of_bytes(self.values(index))
-    }
+fn labels(manifest: &Manifest, blob: &Blob) -> Result<Labels, String> {
+    let (_, first) = options(manifest)?;
+    let idx::Opened { values, header, .. } = idx::open(blob, 1)?;
+    let raw = values.slice(header, values.len() - header).map_err(|error| error.to_string())?;
+    let raw: Vec<u32> = raw.iter().map(|&label| u32::from(label)).collect();
+    Labels::new(&raw, first, manifest.class_count())
 }

@@ -1,9 +1,16 @@
 //! Where the images of a split come from: one kind a format.
 
+mod arrays;
 mod cifar;
 mod folder;
 mod generated;
 mod idx;
+mod list;
+mod mat;
+mod numpy;
+mod parquet;
+mod planes;
+mod tar;
 mod zip;
 
 use std::borrow::Cow;
@@ -12,16 +19,22 @@ use std::sync::Arc;
 
 use oodlab_base::Key;
 
+use crate::blob::{Blob, IN_MEMORY};
 use crate::embedded;
 use crate::error::DatasetError;
 use crate::hash::Digest;
 use crate::image::RgbImage;
 use crate::index::IndexedFile;
 use crate::manifest::{Format, Manifest, Role};
+use crate::reading::Reading;
 
 /// The images of a split, by position.
 pub(crate) trait Source: Send + Sync {
     fn len(&self) -> usize;
+    /// Images of the complete split, where the files themselves say so.
+    fn expected(&self) -> Option<usize> {
+        None
+    }
     /// Stable name of a sample; `index < len()` here and below.
     fn id(&self, index: usize) -> String;
     /// Reads the image's file, and nothing more: what takes time because a disk or a network does. Nothing where the bytes
@@ -30,9 +43,10 @@ pub(crate) trait Source: Send + Sync {
         Ok(None)
     }
     /// Decodes what [`Source::fetch`] gave for the same image: what takes time because the processor does.
-    fn decode(&self, index: usize, fetched: Option<Vec<u8>>) -> Result<RgbImage, DatasetError>;
+    fn decode(&self, index: usize, fetched: Option<Vec<u8>>, reading: Reading) -> Result<RgbImage, DatasetError>;
     fn label(&self, index: usize) -> Option<u32>;
-    /// Hash of the image's bytes as its file holds them.
+    /// Hash that stands for the image's bytes: of the bytes themselves, or, in a large container, of the container's proven hash
+    /// and the image's place in it.
     fn content(&self, index: usize) -> Key;
 }
 
@@ -90,6 +104,32 @@ impl Part {
         Ok(self.on_disk().map(fs_err::read).transpose()?)
     }
 
+    /// The file as bytes to be read at any place, its hash proven: in memory when it is small, else read once from front to back.
+    pub fn blob(&self) -> Result<Blob, DatasetError> {
+        let (Some(path), Place::Disk { blake3, .. }) = (self.on_disk(), &self.place) else {
+            return self.carried().map(Blob::memory);
+        };
+        let file = fs_err::File::open(&path)?;
+        if file.metadata()?.len() <= IN_MEMORY {
+            drop(file);
+            return self.load().map(Blob::memory);
+        }
+        let found = Digest::blake3_of(&file)?;
+        if found != *blake3 {
+            let (expected, found) = (blake3.to_string(), found.to_string());
+            return Err(DatasetError::Changed { path: self.shown(), expected, found });
+        }
+        Ok(Blob::file(file.into_parts().0)?)
+    }
+
+    /// The hash of the whole file.
+    pub fn digest(&self) -> Result<Digest, DatasetError> {
+        match &self.place {
+            Place::Disk { blake3, .. } => Ok(*blake3),
+            Place::Embedded(_) => Ok(Digest::blake3(self.carried()?)),
+        }
+    }
+
     /// Bytes that [`Part::fetch`] gave, their hash proven.
     pub fn proven(&self, bytes: Vec<u8>) -> Result<Vec<u8>, DatasetError> {
         match &self.place {
@@ -140,9 +180,16 @@ pub(crate) fn open(
 ) -> Result<Box<dyn Source>, DatasetError> {
     let limit = limit.unwrap_or(usize::MAX);
     Ok(match &manifest.format {
-        Format::CifarBinary { .. } => Box::new(cifar::Cifar::open(manifest, &parts, limit)?),
-        Format::Idx {} => Box::new(idx::IdxImages::open(manifest, &parts, limit)?),
-        Format::ImageFolder { classes } => Box::new(folder::Folder::open(manifest, split, *classes, parts)?),
+        Format::CifarBinary { .. } => Box::new(cifar::open(manifest, &parts, limit)?),
+        Format::Idx { .. } => Box::new(idx::open(manifest, split, &parts, limit)?),
+        Format::Mat { .. } => Box::new(mat::open(manifest, &parts, limit)?),
+        Format::Planes { .. } => Box::new(planes::open(manifest, split, &parts, limit)?),
+        Format::Numpy { .. } => Box::new(numpy::open(manifest, split, &parts, limit)?),
+        Format::TarImages { label } => Box::new(tar::TarImages::open(manifest, &parts, label.as_deref(), limit)?),
+        Format::ParquetImages { image, label } => {
+            Box::new(parquet::ParquetImages::open(manifest, &parts, image, label.as_deref(), limit)?)
+        }
+        Format::ImageFolder { .. } => Box::new(folder::Folder::open(manifest, split, parts)?),
         Format::ZipImages { equal_images } => Box::new(zip::ZipImages::open(*equal_images, &parts, limit)?),
         Format::Generated { seed, pattern } => Box::new(generated::Generated::open(manifest, split, *seed, pattern)?),
     })
@@ -150,3 +197,30 @@ pub(crate) fn open(
 
 pub(crate) use cifar::layout as cifar_layout;
 pub(crate) use folder::class_of;
+
+/// Decodes a whole file before it is taken in; the message says what is wrong.
+pub(crate) fn inspect(manifest: &Manifest, role: Role, path: &str, blob: &Blob) -> Result<(), String> {
+    match &manifest.format {
+        _ if matches!(role, Role::List | Role::Marker) => Ok(()),
+        Format::CifarBinary { .. } => cifar::inspect(manifest, path, blob),
+        Format::Idx { .. } => idx::inspect(manifest, role, blob),
+        Format::Mat { .. } => mat::inspect(manifest, role, blob),
+        Format::Planes { .. } => planes::inspect(manifest, role, blob),
+        Format::Numpy { .. } => numpy::inspect(manifest, role, blob),
+        Format::ImageFolder { .. } => folder::inspect(manifest, blob),
+        Format::ZipImages { .. } => zip::inspect(manifest, blob),
+        Format::TarImages { label } => tar::inspect(manifest, label.as_deref(), blob),
+        Format::ParquetImages { image, label } => parquet::inspect(manifest, image, label.as_deref(), blob),
+        Format::Generated { .. } => Err("a generated set has no files".into()),
+    }
+}
+
+/// Whether an image has the size that the manifest states.
+fn check_size(manifest: &Manifest, image: &RgbImage) -> Result<(), String> {
+    match manifest.image_size {
+        Some(size) if size != (image.width, image.height) => {
+            Err(format!("expected {} x {}, found {} x {}", size.0, size.1, image.width, image.height))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,19 +1,37 @@
 //! Zip files of images.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use oodlab_base::Key;
+use rayon::prelude::*;
 
-use super::{Part, Source};
+use super::{Part, Source, check_size};
+use crate::blob::Blob;
 use crate::decode::picture;
 use crate::decode::zip::{self, Entry};
 use crate::error::DatasetError;
 use crate::image::RgbImage;
-use crate::manifest::EqualImages;
+use crate::manifest::{EqualImages, Manifest};
+use crate::reading::Reading;
+
+/// Entries that are hashed at once when an archive is opened.
+const AT_ONCE: usize = 256;
+
+/// Decodes every picture of an archive: see [`super::inspect`].
+pub(super) fn inspect(manifest: &Manifest, blob: &Blob) -> Result<(), String> {
+    let problem = zip::entries_of(blob)?.par_iter().find_map_first(|entry| {
+        let image = read(blob, entry).and_then(|file| picture::decode(&file, Reading::default()));
+        image.and_then(|image| check_size(manifest, &image)).err().map(|what| format!("{}: {what}", entry.name))
+    });
+    problem.map_or(Ok(()), Err)
+}
+
+fn read(blob: &Blob, entry: &Entry) -> Result<Vec<u8>, String> {
+    zip::unpack(&zip::packed(blob, entry).map_err(|error| error.to_string())?, entry)
+}
 
 pub(super) struct ZipImages {
-    archives: Vec<(Part, Cow<'static, [u8]>)>,
+    archives: Vec<(Part, Blob)>,
     images: Vec<Image>,
 }
 
@@ -31,20 +49,32 @@ impl ZipImages {
             if set.images.len() >= limit {
                 break;
             }
-            let bytes = part.load()?;
-            for entry in zip::entries(&bytes).map_err(|what| part.error(what))? {
-                if set.images.len() >= limit {
+            let blob = part.blob()?;
+            let mut entries = zip::entries_of(&blob).map_err(|what| part.error(what))?.into_iter();
+            while set.images.len() < limit {
+                let some: Vec<Entry> = entries.by_ref().take(AT_ONCE.min(limit - set.images.len())).collect();
+                if some.is_empty() {
                     break;
                 }
-                let file = zip::read(&bytes, &entry).map_err(|what| part.error(format!("{}: {what}", entry.name)))?;
-                let content = Key::of_bytes(&file);
-                if seen.insert(content) || equal == EqualImages::Each {
-                    set.images.push(Image { archive: set.archives.len(), entry, content });
+                let key = |entry: &Entry| {
+                    let file = read(&blob, entry).map_err(|what| part.error(format!("{}: {what}", entry.name)))?;
+                    Ok(Key::of_bytes(&file))
+                };
+                let keys: Vec<Result<Key, DatasetError>> = some.par_iter().map(key).collect();
+                for (entry, content) in some.into_iter().zip(keys) {
+                    let content = content?;
+                    if seen.insert(content) || equal == EqualImages::Each {
+                        set.images.push(Image { archive: set.archives.len(), entry, content });
+                    }
                 }
             }
-            set.archives.push((part.clone(), bytes));
+            set.archives.push((part.clone(), blob));
         }
         Ok(set)
+    }
+
+    fn error(&self, image: &Image, what: String) -> DatasetError {
+        self.archives[image.archive].0.error(format!("{}: {what}", image.entry.name))
     }
 }
 
@@ -58,11 +88,22 @@ impl Source for ZipImages {
         format!("{}#{}", self.archives[image.archive].0.path, image.entry.name)
     }
 
-    fn decode(&self, index: usize, _fetched: Option<Vec<u8>>) -> Result<RgbImage, DatasetError> {
+    fn fetch(&self, index: usize) -> Result<Option<Vec<u8>>, DatasetError> {
         let Image { archive, entry, .. } = &self.images[index];
-        let (part, bytes) = &self.archives[*archive];
-        let fail = |what: String| part.error(format!("{}: {what}", entry.name));
-        picture::decode(&zip::read(bytes, entry).map_err(fail)?).map_err(fail)
+        match &self.archives[*archive].1 {
+            Blob::Memory(_) => Ok(None),
+            blob => Ok(Some(zip::packed(blob, entry)?.into_owned())),
+        }
+    }
+
+    fn decode(&self, index: usize, fetched: Option<Vec<u8>>, reading: Reading) -> Result<RgbImage, DatasetError> {
+        let image = &self.images[index];
+        let packed = match fetched {
+            Some(bytes) => bytes.into(),
+            None => zip::packed(&self.archives[image.archive].1, &image.entry)?,
+        };
+        let file = zip::unpack(&packed, &image.entry).map_err(|what| self.error(image, what))?;
+        picture::decode(&file, reading).map_err(|what| self.error(image, what))
     }
 
     fn label(&self, _index: usize) -> Option<u32> {
