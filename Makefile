@@ -4,7 +4,7 @@ CARGO ?= cargo
 OODLAB = target/release/oodlab
 SCRATCH = target/check
 
-.PHONY: build quickstart test test-all bench-peers verify clean
+.PHONY: build quickstart test test-all bench-peers bench-data verify clean
 
 build:
 	$(CARGO) build --release --locked
@@ -31,6 +31,10 @@ test-all: test
 # Encoder speed beside ONNX Runtime and PyTorch, in one run; sets the peers up in target/peers.
 bench-peers: build
 	./tests/bench_peers.sh
+
+# Images a second of each format of data sets, beside Python's libraries on the same files.
+bench-data: build
+	./tests/bench_data.sh
 
 verify: build
 	$(OODLAB) verify

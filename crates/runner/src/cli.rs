@@ -123,7 +123,7 @@ pub enum Command {
         #[arg(long)]
         strict: bool,
     },
-    /// Image data sets: list, import, verify, show
+    /// Image data sets: list, fetch, import, verify, show
     #[command(subcommand)]
     Data(DataCommand),
     /// Weight files: list, fetch, import, convert, accuracy
@@ -171,9 +171,49 @@ pub struct Target {
 
 #[derive(Debug, Subcommand)]
 pub enum DataCommand {
-    /// Every known set: present, partial or absent, with its licence
-    List,
-    /// Take files that you have: recognised by SHA-256, then by folder layout, never by name alone
+    /// Every known set: present, partial or absent, with its licence, and how to get what is not there
+    #[command(
+        after_help = "Examples:\n  oodlab data list\n  oodlab data list --benchmark mini\n  oodlab data list --json"
+    )]
+    List {
+        /// Only the sets of this benchmark
+        #[arg(long, value_name = "NAME")]
+        benchmark: Option<String>,
+    },
+    /// Download what is missing, compare its checksums, unpack and import it; goes on where it stopped
+    #[command(
+        after_help = "Examples:\n  oodlab data fetch cifar10\n  oodlab data fetch textures svhn --split test\n  \
+        oodlab data fetch --benchmark cifar10-far\n  oodlab data fetch cifar10 --mirror http://files.example.org/datasets\n\n\
+        Licence and size are told first. Nothing is unpacked before its checksum was found right.\n\
+        Downloads lie in STORE/data/.downloads until they are imported; an interrupted one is gone on with.\n\
+        HTTPS_PROXY, NO_PROXY and SSL_CERT_FILE are respected. --mirror ADDRESS names a place below which\n\
+        files of the same names lie, as NAME/FILE or FILE; it is tried first."
+    )]
+    Fetch {
+        /// Sets, as `oodlab data list` names them
+        #[arg(required_unless_present = "benchmark")]
+        names: Vec<String>,
+        /// All sets of this benchmark
+        #[arg(long, value_name = "NAME", conflicts_with_all = ["names", "split"])]
+        benchmark: Option<String>,
+        /// Only the files of this split; may be given several times
+        #[arg(long, value_name = "SPLIT")]
+        split: Vec<String>,
+        /// Address below which the files lie too
+        #[arg(long, value_name = "ADDRESS", env = "OODLAB_MIRROR", hide_env_values = true)]
+        mirror: Option<String>,
+        /// Keep the downloads after they were imported
+        #[arg(long)]
+        keep_archives: bool,
+        /// Leave out images that cannot be decoded instead of refusing the set
+        #[arg(long)]
+        allow_unreadable: bool,
+    },
+    /// Take files that you have: recognised by checksum, then by folder layout, never by name alone
+    #[command(after_help = "Examples:\n  oodlab data import cifar10 --from ~/Downloads/cifar-10-python.tar.gz\n  \
+        oodlab data import textures --from ~/data/dtd\n  oodlab data import --all --from ~/data --link\n\n\
+        Archives as they are published (.tar, .tar.gz, .zip) and what they unpack to are both understood, and so are\n\
+        the pickles of CIFAR and the LMDB folders of LSUN. An archive is unpacked into a folder of its own only.")]
     Import {
         /// The set; or --all
         #[arg(required_unless_present = "all", conflicts_with = "all")]
@@ -181,19 +221,25 @@ pub enum DataCommand {
         /// Import every set of which files are found
         #[arg(long)]
         all: bool,
-        /// Folder to search, with everything below it
+        /// Folder to search, with everything below it; or one file
         #[arg(long, value_name = "DIR")]
         from: PathBuf,
         /// Leave out images that cannot be decoded instead of refusing the set
         #[arg(long)]
         allow_unreadable: bool,
+        /// Give files a second name (a hard link) instead of a copy, where the file system can: do not change them afterwards
+        #[arg(long)]
+        link: bool,
     },
     /// Read everything again: checksums, counts, every image
     Verify {
         /// Sets; all that are at hand when absent
         names: Vec<String>,
     },
-    /// Write a contact sheet of a set as PNG
+    /// Write a contact sheet of a set as PNG; tell its classes, sizes, channel means and deviations
+    #[command(after_help = "Examples:\n  oodlab data show cifar10-mini\n  \
+        oodlab data show cifar10 --split train --all --json\n\n\
+        Means and deviations are of values 0..1 over all pixels of the images on the sheet; with --all, of the split.")]
     Show {
         name: String,
         /// Split; the set's first when absent
@@ -202,6 +248,9 @@ pub enum DataCommand {
         /// Number of images
         #[arg(long, default_value_t = 64)]
         count: usize,
+        /// Measure every image of the split, not only those on the sheet
+        #[arg(long)]
+        all: bool,
         /// Where to write it; NAME-SPLIT.png when absent
         #[arg(long, short, value_name = "FILE")]
         output: Option<PathBuf>,
@@ -300,6 +349,15 @@ pub enum BenchCommand {
         /// How long to measure, at least three batches; the median over batches is reported
         #[arg(long, default_value_t = 5)]
         seconds: u64,
+    },
+    /// Images a second that each format of data sets is read with, by one thread and by two (or by --threads)
+    Data {
+        /// Folder in which the files that are read stay, for other programs to read; a temporary one when absent
+        #[arg(long, value_name = "DIR")]
+        files: Option<PathBuf>,
+        /// Passes over the images; their median is reported
+        #[arg(long, default_value_t = 5, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1000))]
+        passes: usize,
     },
 }
 

@@ -1,13 +1,15 @@
 //! From an experiment to its stages: which sets, which encoders, which runs, and which of them are one piece of work.
 
 mod backbone;
+mod sets;
+mod training;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use anyhow::Result;
 use oodlab_base::{Key, KeyBuilder};
-use oodlab_datasets::{Benchmark, ImageSet, Library};
+use oodlab_datasets::{Benchmark, Choice, ImageSet, Library, Preprocess, TrainingImages};
 use oodlab_detectors::{CONTROLS, Detector, DetectorError, ScoreSpec};
 use oodlab_encoders::Encoder;
 use oodlab_features::Layer;
@@ -17,12 +19,11 @@ use crate::config::{Cell, Experiment, Protocol, Source};
 use crate::failure::at;
 use crate::lab::Lab;
 use crate::layer_choice;
-use crate::stages::encode::Encode;
 use crate::stages::fit::Fit;
-use crate::stages::imported::Imported;
 use crate::stages::source::FeatureSource;
 
 pub use backbone::Backbone;
+pub use training::Training;
 
 /// Raise when a run's meaning changes: the key of its folder and of the column `run`.
 const REVISION: u32 = 1;
@@ -33,6 +34,14 @@ pub struct Outlier {
     pub protocol: Protocol,
     /// `near` or `far`.
     pub group: String,
+    /// Its features.
+    pub encode: FeatureSource,
+}
+
+/// A covariate-shifted set under one protocol.
+pub struct Shifted {
+    /// How the images reach the encoder.
+    pub protocol: Protocol,
     /// Its features.
     pub encode: FeatureSource,
 }
@@ -61,10 +70,12 @@ pub struct Run {
     pub backbone: Backbone,
     /// Chosen layers, counted from 1.
     pub layers: Vec<usize>,
-    /// In-distribution training images.
-    pub train: FeatureSource,
+    /// In-distribution training images: the only ones that a detector can be fitted on.
+    pub train: Training,
     /// In-distribution test images; the same under both protocols.
     pub id_test: FeatureSource,
+    /// Covariate-shifted images under every protocol, which count as in-distribution ("full-spectrum").
+    pub shifted: Vec<Shifted>,
     /// Every out-of-distribution set under every protocol.
     pub outliers: Vec<Outlier>,
     /// The detector first, then the controls.
@@ -80,7 +91,19 @@ impl Run {
 
     /// Every encoding of the run, the training set first; equal ones may come twice.
     pub fn encodes(&self) -> impl Iterator<Item = &FeatureSource> {
-        [&self.train, &self.id_test].into_iter().chain(self.outliers.iter().map(|outlier| &outlier.encode))
+        std::iter::once(self.train.source()).chain(self.scored())
+    }
+
+    /// Every encoding that is scored, the in-distribution test images first.
+    pub fn scored(&self) -> impl Iterator<Item = &FeatureSource> {
+        let shifted = self.shifted.iter().map(|shifted| &shifted.encode);
+        std::iter::once(&self.id_test).chain(shifted).chain(self.outliers.iter().map(|outlier| &outlier.encode))
+    }
+
+    /// The covariate-shifted sets under one protocol, by position.
+    pub fn shifted_under(&self, protocol: Protocol) -> impl Iterator<Item = (usize, &FeatureSource)> {
+        let of = move |(_, shifted): &(usize, &Shifted)| shifted.protocol == protocol;
+        self.shifted.iter().enumerate().filter(of).map(|(at, shifted)| (at, &shifted.encode))
     }
 }
 
@@ -92,6 +115,8 @@ pub struct Plan {
     pub runs: Vec<Run>,
     /// Out-of-distribution sets that are not at hand: name and how to get them.
     pub missing: BTreeMap<String, String>,
+    /// What else a reader must know of the sets: rules, numbers other than the published ones, images that are training images too.
+    pub notes: BTreeSet<String>,
 }
 
 impl Plan {
@@ -103,8 +128,12 @@ impl Plan {
             encoders: BTreeMap::new(),
             benchmarks: BTreeMap::new(),
             sets: BTreeMap::new(),
+            trainings: BTreeMap::new(),
+            compared: BTreeSet::new(),
             imported: BTreeMap::new(),
             missing: BTreeMap::new(),
+            notes: BTreeSet::new(),
+            preprocess: Preprocess::default(),
         };
         let mut runs = Vec::new();
         for (cell, experiment) in source.cells()? {
@@ -112,7 +141,7 @@ impl Plan {
                 runs.push(planner.run(&cell, &experiment, seed).map_err(|error| source.locate(&cell, error))?);
             }
         }
-        Ok(Plan { name: source.name.clone(), runs, missing: planner.missing })
+        Ok(Plan { name: source.name.clone(), runs, missing: planner.missing, notes: planner.notes })
     }
 }
 
@@ -121,49 +150,49 @@ struct Planner<'a> {
     lab: &'a Lab,
     encoders: BTreeMap<String, (Arc<Encoder>, String)>,
     benchmarks: BTreeMap<String, Arc<Benchmark>>,
-    sets: BTreeMap<(String, String, Option<usize>), Arc<ImageSet>>,
+    sets: BTreeMap<Choice, Arc<ImageSet>>,
+    trainings: BTreeMap<Choice, TrainingImages>,
+    /// Training and scored images (by the hashes of their lists) that were looked through for common ones.
+    compared: BTreeSet<(Key, Key)>,
     imported: BTreeMap<Place, Option<Arc<StoredFeatures>>>,
     missing: BTreeMap<String, String>,
+    notes: BTreeSet<String>,
+    /// Of the cell that is planned.
+    preprocess: Preprocess,
 }
 
 impl Planner<'_> {
     fn run(&mut self, cell: &Cell, experiment: &Experiment, seed: u64) -> Result<Run> {
+        self.preprocess = experiment.preprocess;
         let benchmark = self.benchmark(&experiment.benchmark)?;
         let backbone = self.backbone(&experiment.encoder)?;
         let limit = experiment.limit;
-        let id = &benchmark.id;
-        let train = self.inlier(&backbone, &id.set, &id.train_split, fewer(limit.train, id.train_limit))?;
-        let id_test = self.inlier(&backbone, &id.set, &id.test_split, fewer(limit.id_test, id.test_limit))?;
+        let train = self.training(&backbone, &benchmark.training(), limit.train)?;
+        let id_test = self.inlier(&backbone, &benchmark.scored_id(), limit.id_test)?;
+        self.keep_apart(&train, &id_test)?;
         let (layers, taps) = match &backbone {
             Backbone::Network(encoder, _) => (encoder.layers(), encoder.taps()),
-            Backbone::Imported(_) => train.imported_layers(),
+            Backbone::Imported(_) => train.source().imported_layers(),
         };
         let layers = chosen_layers(experiment, &layers, taps)?;
-        let mut outliers = Vec::new();
+        let (mut shifted, mut outliers) = (Vec::new(), Vec::new());
         for &protocol in &experiment.protocols {
-            let squash = match (protocol, id_test.images()) {
-                (Protocol::Native, _) | (_, None) => None,
-                (Protocol::Matched, Some(images)) => Some(images.uniform_size().ok_or_else(|| {
-                    let name = images.name();
-                    at("protocols", &format!("matched: the images of {name} have different sizes; use [native]"))
-                })?),
-            };
-            for (group, sets) in &benchmark.groups {
-                for member in sets {
-                    let limit = fewer(limit.ood, member.limit);
-                    let (set, split) = (&member.set, member.split());
-                    let found = match &backbone {
-                        Backbone::Network(encoder, _) => self
-                            .outlier_set(set, split, limit)?
-                            .map(|images| FeatureSource::Images(Encode::new(encoder, &images, squash))),
-                        Backbone::Imported(name) => self.imported_outlier(name, set, split, protocol, limit)?,
-                    };
-                    if let Some(encode) = found {
-                        outliers.push(Outlier { protocol, group: group.clone(), encode });
-                    }
+            let Some(squash) = self.squash(protocol, &id_test, experiment)? else { continue };
+            for split in benchmark.shifted() {
+                if let Some(encode) = self.scored(&backbone, &split, limit.id_test, protocol, squash)? {
+                    self.keep_apart(&train, &encode)?;
+                    shifted.push(Shifted { protocol, encode });
+                }
+            }
+            for (group, member, split) in benchmark.scored() {
+                if let Some(encode) = self.scored(&backbone, &split, limit.ood, protocol, squash)? {
+                    self.keep_apart(&train, &encode)?;
+                    self.note_published(member, &encode);
+                    outliers.push(Outlier { protocol, group: group.to_owned(), encode });
                 }
             }
         }
+        self.note_groups(&benchmark, &outliers);
         if outliers.is_empty() {
             let hint = self.missing.values().next().cloned().unwrap_or_default();
             return Err(at(
@@ -171,7 +200,7 @@ impl Planner<'_> {
                 &format!("{}: none of its out-of-distribution sets is at hand; {hint}", benchmark.name),
             ));
         }
-        let contenders = contenders(experiment, train.key(), &layers, seed)?;
+        let contenders = contenders(experiment, &train, &layers, seed)?;
         let mut key = KeyBuilder::new("run", REVISION)
             .text("cell", &cell.name)
             .number("seed", seed)
@@ -179,6 +208,9 @@ impl Planner<'_> {
             .key("id", &id_test.key());
         for contender in &contenders {
             key = key.key("fit", &contender.fit.key()).config("score", &contender.fit.detector().score_config())?;
+        }
+        for shifted in &shifted {
+            key = key.text("shifted", shifted.protocol.name()).key("id", &shifted.encode.key());
         }
         for outlier in &outliers {
             key = key.text("protocol", outlier.protocol.name()).key("ood", &outlier.encode.key());
@@ -193,6 +225,7 @@ impl Planner<'_> {
             layers,
             train,
             id_test,
+            shifted,
             outliers,
             contenders,
         })
@@ -206,105 +239,6 @@ impl Planner<'_> {
         self.benchmarks.insert(name.to_owned(), benchmark.clone());
         Ok(benchmark)
     }
-
-    fn inlier(&mut self, backbone: &Backbone, set: &str, split: &str, limit: Option<usize>) -> Result<FeatureSource> {
-        match backbone {
-            Backbone::Network(encoder, _) => {
-                Ok(FeatureSource::Images(Encode::new(encoder, &self.set(set, split, limit)?, None)))
-            }
-            Backbone::Imported(name) => {
-                let place = place(name, set, split, Protocol::Native);
-                match self.stored(&place)? {
-                    Some(stored) => self.imported(stored, limit),
-                    None => Err(at("encoder.imported", &not_imported(&place))),
-                }
-            }
-        }
-    }
-
-    /// `None` for a set of which nothing was imported: the run goes on without it and says so. One of which only the other
-    /// protocol's features are there is an error: a table would compare different sets.
-    fn imported_outlier(
-        &mut self,
-        name: &str,
-        set: &str,
-        split: &str,
-        protocol: Protocol,
-        limit: Option<usize>,
-    ) -> Result<Option<FeatureSource>> {
-        let asked = place(name, set, split, protocol);
-        if let Some(stored) = self.stored(&asked)? {
-            return self.imported(stored, limit).map(Some);
-        }
-        let other = if protocol == Protocol::Native { Protocol::Matched } else { Protocol::Native };
-        if self.stored(&place(name, set, split, other))?.is_some() {
-            let what = format!("{}, or choose the protocols that were imported", not_imported(&asked));
-            return Err(at("protocols", &what));
-        }
-        self.missing.insert(set.to_owned(), not_imported(&place(name, set, split, Protocol::Native)));
-        Ok(None)
-    }
-
-    fn imported(&self, stored: Arc<StoredFeatures>, limit: Option<usize>) -> Result<FeatureSource> {
-        let place = &stored.place;
-        let expected = self.library.status(&place.set)?.splits.get(&place.split).and_then(|count| count.expected);
-        Ok(FeatureSource::Imported(Imported::new(stored, limit, expected)?))
-    }
-
-    fn stored(&mut self, place: &Place) -> Result<Option<Arc<StoredFeatures>>> {
-        if let Some(known) = self.imported.get(place) {
-            return Ok(known.clone());
-        }
-        let stored = self.lab.features().find(place)?.map(Arc::new);
-        if let Some(stored) = &stored {
-            // A file may have been put there by hand.
-            let other = self.imported.values().flatten().find(|other| other.place.encoder == place.encoder);
-            other.map_or(Ok(()), |other| stored.same_network(other))?;
-        }
-        self.imported.insert(place.clone(), stored.clone());
-        Ok(stored)
-    }
-
-    fn set(&mut self, name: &str, split: &str, limit: Option<usize>) -> Result<Arc<ImageSet>> {
-        let identity = (name.to_owned(), split.to_owned(), limit);
-        if let Some(known) = self.sets.get(&identity) {
-            return Ok(known.clone());
-        }
-        let images = Arc::new(self.library.open_set(name, split, limit)?);
-        self.sets.insert(identity, images.clone());
-        Ok(images)
-    }
-
-    /// `None` for a set that is not at hand: the run goes on without it and says so.
-    fn outlier_set(&mut self, name: &str, split: &str, limit: Option<usize>) -> Result<Option<Arc<ImageSet>>> {
-        let found = self.library.status(name)?.splits.get(split).map_or(0, |count| count.found);
-        if found == 0 {
-            let how = format!("get its files and run: oodlab data import {name} --from DIR");
-            self.missing.insert(name.to_owned(), how);
-            return Ok(None);
-        }
-        self.set(name, split, limit).map(Some)
-    }
-}
-
-fn place(encoder: &str, set: &str, split: &str, protocol: Protocol) -> Place {
-    let [encoder, set, split, protocol] = [encoder, set, split, protocol.name()].map(str::to_owned);
-    Place { encoder, set, split, protocol }
-}
-
-/// What is missing and the command that brings it.
-fn not_imported(place: &Place) -> String {
-    let Place { encoder, set, split, protocol } = place;
-    let protocol = if protocol == "native" { String::new() } else { format!(" --protocol {protocol}") };
-    format!(
-        "{} was not imported; run: oodlab features import FILE --encoder {encoder} --set {set} --split {split}{protocol}",
-        place.describe()
-    )
-}
-
-/// The smaller of two limits, where absent means all.
-fn fewer(a: Option<usize>, b: Option<usize>) -> Option<usize> {
-    a.into_iter().chain(b).min()
 }
 
 fn chosen_layers(experiment: &Experiment, layers: &[Layer], taps: usize) -> Result<Vec<usize>> {
@@ -331,18 +265,18 @@ pub fn detector(experiment: &Experiment) -> Result<Box<dyn Detector>> {
     oodlab_detectors::build(&kind, section.into(), &scores).map_err(misplaced)
 }
 
-fn contenders(experiment: &Experiment, features: Key, layers: &[usize], seed: u64) -> Result<Vec<Contender>> {
+fn contenders(experiment: &Experiment, train: &Training, layers: &[usize], seed: u64) -> Result<Vec<Contender>> {
     let own = detector(experiment)?;
     own.check_layers(layers.len()).map_err(misplaced)?;
     let kind = own.kind();
-    let mut found = vec![Contender { fit: Fit::new(own, features, layers, seed)?, control: false }];
+    let mut found = vec![Contender { fit: Fit::new(own, train, layers, seed)?, control: false }];
     // Some controls stand in every table, whatever else is asked for.
     let always = CONTROLS.iter().copied().filter(|always| !experiment.controls.iter().any(|named| named == always));
     let controls = experiment.controls.iter().map(String::as_str).chain(always);
     for control in controls.filter(|control| *control != kind) {
         let detector = oodlab_detectors::build(control, serde_json::Value::Null, &[])
             .map_err(|error| at("controls", &error.to_string()))?;
-        found.push(Contender { fit: Fit::new(detector, features, layers, seed)?, control: true });
+        found.push(Contender { fit: Fit::new(detector, train, layers, seed)?, control: true });
     }
     Ok(found)
 }

@@ -1,6 +1,7 @@
 //! `oodlab bench`: speed, measured here and now.
 
 use anyhow::Result;
+use oodlab_datasets::bench::{BenchConfig as DataConfig, BenchReport as DataReport};
 use oodlab_encoders::Precision;
 use oodlab_encoders::bench::{BenchConfig, BenchReport};
 
@@ -22,6 +23,14 @@ pub fn run(command: &BenchCommand, threads: Option<u16>, json: bool) -> Result<(
             };
             let report = oodlab_encoders::bench::run(&config)?;
             if json { print_json(&report) } else { print(&describe(&report)) }
+        }
+        BenchCommand::Data { files, passes } => {
+            // Both counts where none is asked for: what one thread does, and what a second adds.
+            let threads =
+                threads.filter(|&threads| threads > 0).map_or(vec![1, 2], |threads| vec![usize::from(threads)]);
+            let config = DataConfig { threads, passes: *passes, files: files.clone(), ..DataConfig::default() };
+            let report = oodlab_datasets::bench::run(&config)?;
+            if json { print_json(&report) } else { print(&describe_data(&report)) }
         }
     }
 }
@@ -48,4 +57,26 @@ fn describe(report: &BenchReport) -> String {
         100.0 * report.share_of_peak,
         report.peak_gflop_per_s,
     )
+}
+
+fn describe_data(report: &DataReport) -> String {
+    let mut text = format!(
+        "{:<15} {:>9} {:>7} {:>9} {:>8} {:>9}   images/s, median (least to most)\n",
+        "format", "pixels", "images", "KiB", "threads", "opened ms"
+    );
+    for rate in &report.rates {
+        text += &format!(
+            "{:<15} {:>9} {:>7} {:>9} {:>8} {:>9.1}   {:.0} ({:.0} to {:.0})\n",
+            rate.format,
+            format!("{} x {}", rate.size.0, rate.size.1),
+            rate.images,
+            rate.bytes >> 10,
+            rate.threads,
+            1e3 * rate.open_s,
+            rate.images_per_s,
+            rate.images_per_s_min,
+            rate.images_per_s_max,
+        );
+    }
+    text
 }

@@ -284,8 +284,7 @@ fn needed(lab: &Lab, keep: &[PathBuf]) -> Result<(BTreeSet<(String, String)>, BT
                 let fit = contender.fit.key().hex();
                 needed.insert(("checkpoint".to_owned(), fit.clone()));
                 needed.insert(("fit".to_owned(), fit));
-                let sets = run.outliers.iter().map(|outlier| &outlier.encode);
-                for encode in std::iter::once(&run.id_test).chain(sets) {
+                for encode in run.scored() {
                     needed.insert(("score".to_owned(), score_stage(run, contender, encode)?.key().hex()));
                 }
             }

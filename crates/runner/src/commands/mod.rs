@@ -6,6 +6,8 @@ pub mod cache;
 pub mod check;
 pub mod config;
 pub mod data;
+pub mod data_fetch;
+pub mod data_list;
 pub mod features;
 pub mod metrics;
 pub mod plan;

@@ -30,6 +30,7 @@ struct Report {
     runs: usize,
     stages: Vec<Stage>,
     missing: std::collections::BTreeMap<String, String>,
+    notes: BTreeSet<String>,
 }
 
 /// Prints cells, stages, what is shared, done and left.
@@ -62,7 +63,7 @@ fn report(lab: &Lab, plan: Plan) -> Result<Report> {
             let label = format!("fit {} seed {}", fit.detector().kind(), run.seed);
             add(Stage { stage: "fit", label, key: fit.key().short(), parts_done: done, parts: 1, used_by: 1 });
             let mut seen = BTreeSet::new();
-            for encode in std::iter::once(&run.id_test).chain(run.outliers.iter().map(|o| &o.encode)) {
+            for encode in run.scored() {
                 if !seen.insert(encode.key()) {
                     continue;
                 }
@@ -74,11 +75,18 @@ fn report(lab: &Lab, plan: Plan) -> Result<Report> {
         }
     }
     let cells: BTreeSet<&str> = plan.runs.iter().map(|run| run.cell.name.as_str()).collect();
-    Ok(Report { cells: cells.len(), runs: plan.runs.len(), experiment: plan.name, stages, missing: plan.missing })
+    Ok(Report {
+        cells: cells.len(),
+        runs: plan.runs.len(),
+        experiment: plan.name,
+        stages,
+        missing: plan.missing,
+        notes: plan.notes,
+    })
 }
 
 fn describe(report: &Report) -> String {
-    let Report { experiment, cells, runs, stages, missing } = report;
+    let Report { experiment, cells, runs, stages, missing, notes } = report;
     let left = stages.iter().filter(|stage| stage.parts_done < stage.parts).count();
     let mut text = format!("{experiment}: {cells} cells, {runs} runs, {} stages, {left} left\n", stages.len());
     for Stage { label, key, parts_done, parts, used_by, .. } in stages {
@@ -92,6 +100,9 @@ fn describe(report: &Report) -> String {
     }
     for (set, how) in missing {
         text.push_str(&format!("  missing: {set}; {how}\n"));
+    }
+    for note in notes {
+        text.push_str(&format!("  note: {note}\n"));
     }
     text
 }

@@ -16,7 +16,7 @@ use crate::commands::{print, print_json};
 use crate::config::{Environment, Source};
 use crate::failure::{describe, is_cancelled};
 use crate::lab::Lab;
-use crate::output::{self, Outcome, ScoredContender, ScoredRun};
+use crate::output::{self, Inliers, Outcome, ScoredContender, ScoredRun};
 use crate::plan::{Contender, Plan, Run};
 use crate::stages::Note;
 use crate::stages::score::Score;
@@ -118,10 +118,12 @@ impl Worker<'_> {
 
     fn contend(&self, run: &Run, contender: &Contender) -> Result<(ScoredContender, Note)> {
         let kind = contender.fit.detector().kind();
-        // Training needs all rows of the chosen layers at once; scoring reads its rows part by part.
-        let train = || run.train.rows(self.lab, 0..run.train.len(), &run.layers);
-        let (fitted, note) = contender.fit.run(self.lab, train).with_context(|| format!("fit {kind}"))?;
+        let (fitted, note) = contender.fit.run(self.lab, &run.train).with_context(|| format!("fit {kind}"))?;
         let id = self.score(run, contender, fitted.as_ref(), &run.id_test)?;
+        let mut shifted = Vec::new();
+        for other in &run.shifted {
+            shifted.push(self.score(run, contender, fitted.as_ref(), &other.encode)?);
+        }
         let mut outliers = Vec::new();
         for outlier in &run.outliers {
             outliers.push(self.score(run, contender, fitted.as_ref(), &outlier.encode)?);
@@ -130,7 +132,7 @@ impl Worker<'_> {
             detector: kind.to_owned(),
             control: contender.control,
             curves: fitted.curves(),
-            id,
+            id: Inliers { test: id, shifted },
             outliers,
         };
         Ok((scored, note))

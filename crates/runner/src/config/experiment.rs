@@ -6,6 +6,7 @@ use anyhow::Result;
 use figment::error::Kind;
 use figment::value::Value;
 use oodlab_base::text;
+use oodlab_datasets::{Preprocess, Protocol};
 use oodlab_detectors::CONTROLS;
 use serde::{Deserialize, Serialize};
 
@@ -17,26 +18,6 @@ use crate::layer_choice::LayerChoice;
 
 /// A grid may have so many cells.
 const MOST_CELLS: usize = 100_000;
-
-/// How an out-of-distribution image reaches the encoder's input size.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Protocol {
-    /// From its own size, as the papers do.
-    Native,
-    /// First squashed to the in-distribution set's size, so that the original size is no longer a cue.
-    Matched,
-}
-
-impl Protocol {
-    /// The name in files and tables.
-    pub fn name(self) -> &'static str {
-        match self {
-            Protocol::Native => "native",
-            Protocol::Matched => "matched",
-        }
-    }
-}
 
 /// Which encoder layers the detectors see, and how much each weighs in the per-layer scores.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -85,6 +66,9 @@ pub struct Experiment {
     pub protocols: Vec<Protocol>,
     /// The frozen network, or features that were imported.
     pub encoder: EncoderSection,
+    /// What happens to pictures before the network sees them; squashed by Pillow's bilinear filter when absent.
+    #[serde(default)]
+    pub preprocess: Preprocess,
     /// The layers that detectors see.
     #[serde(default)]
     pub features: FeatureSection,
@@ -108,7 +92,7 @@ pub struct Experiment {
 }
 
 impl Experiment {
-    /// With the detector's defaults filled in.
+    /// With the defaults of detector and resolution filled in.
     pub fn resolved(&self) -> Result<Experiment> {
         let detector = crate::plan::detector(self)?;
         let mut section = serde_json::Map::new();
@@ -123,7 +107,13 @@ impl Experiment {
         if let Some(weights) = self.detector.get("layer_weights") {
             section.insert("layer_weights".into(), weights.clone());
         }
-        Ok(Experiment { detector: section, ..self.clone() })
+        let mut encoder = self.encoder.clone();
+        if let EncoderSection::Network(config) = &mut encoder
+            && let Ok((_, resolution)) = config.resolve()
+        {
+            config.resolution = Some(resolution);
+        }
+        Ok(Experiment { encoder, detector: section, ..self.clone() })
     }
 }
 
@@ -142,7 +132,7 @@ fn seed_zero() -> Vec<u64> {
 /// Merges the layers and reads the experiment, or says what is wrong, in which file and line.
 pub fn extract(layers: &[Layer]) -> Result<Experiment> {
     let merged = merge(layers);
-    for section in ["encoder", "features", "detector", "limit", "sweep"] {
+    for section in ["encoder", "preprocess", "features", "detector", "limit", "sweep"] {
         let found = match merged.find_value(section) {
             Err(_) | Ok(Value::Dict(..)) => continue,
             Ok(Value::Empty(..)) => "nothing; leave the section out",
@@ -170,6 +160,15 @@ fn check(experiment: &Experiment) -> Result<()> {
     twice("protocols", protocols.iter().map(|p| p.name().to_owned()).collect())?;
     twice("seeds", seeds.iter().map(u64::to_string).collect())?;
     twice("controls", experiment.controls.clone())?;
+    if let Err((key, what)) = experiment.preprocess.check() {
+        return Err(at(&format!("preprocess.{key}"), &what));
+    }
+    if matches!(experiment.encoder, EncoderSection::Imported { .. }) && experiment.preprocess != Preprocess::default() {
+        return Err(at(
+            "preprocess",
+            "imported features are what their own program made of the pictures; leave it out",
+        ));
+    }
     if !detector.get("kind").is_some_and(serde_json::Value::is_string) {
         return Err(at("detector.kind", "expected the name of a detector, as in `kind: dlsr`"));
     }

@@ -13,9 +13,10 @@ use std::path::{Component, Path, PathBuf};
 use anyhow::Result;
 
 pub use encoder::EncoderSection;
-pub use experiment::{Experiment, Protocol};
+pub use experiment::Experiment;
 pub use layers::Environment;
 use layers::Layer;
+pub use oodlab_datasets::Protocol;
 pub use sweep::Cell;
 
 /// An experiment file with its overrides, before its cells are resolved.

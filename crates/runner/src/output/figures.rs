@@ -68,9 +68,9 @@ fn run_figures(folder: &mut Folder<'_>, run: &ScoredRun, suffix: &str) -> Result
         for (at, (_, set)) in sets() {
             let mut series = Vec::new();
             for contender in &run.contenders {
-                for name in &contender.id.names {
-                    let (id, ood) = columns(contender, name, at)?;
-                    let curve = RocSeries::new(name, &Counts::new(id, ood)?);
+                for name in &contender.id.test.names {
+                    let (id, ood) = columns(run, contender, name, at)?;
+                    let curve = RocSeries::new(name, &Counts::new(&id, ood)?);
                     series.push(if contender.control { curve.control() } else { curve });
                 }
             }
@@ -79,11 +79,11 @@ fn run_figures(folder: &mut Folder<'_>, run: &ScoredRun, suffix: &str) -> Result
         let title = format!("ROC, {} against each set, protocol {protocol}{which}", run.id_set);
         save(folder, &format!("roc-{protocol}{suffix}"), &roc_figure(&title, &panels)?)?;
         for contender in &run.contenders {
-            for name in &contender.id.names {
+            for name in &contender.id.test.names {
                 let mut panels = Vec::new();
                 for (at, (_, set)) in sets() {
-                    let (id, ood) = columns(contender, name, at)?;
-                    panels.push(HistogramPanel { title: set.clone(), id: id.to_vec(), ood: ood.to_vec() });
+                    let (id, ood) = columns(run, contender, name, at)?;
+                    panels.push(HistogramPanel { title: set.clone(), id, ood: ood.to_vec() });
                 }
                 let title = format!("{name}, {} against each set, protocol {protocol}{which}", run.id_set);
                 save(
@@ -105,9 +105,17 @@ fn run_figures(folder: &mut Folder<'_>, run: &ScoredRun, suffix: &str) -> Result
     Ok(())
 }
 
-fn columns<'a>(contender: &'a super::ScoredContender, name: &str, at: usize) -> Result<(&'a [f64], &'a [f64])> {
+/// One score of the in-distribution images, shifted ones included, and of an out-of-distribution set.
+fn columns<'a>(
+    run: &ScoredRun,
+    contender: &'a super::ScoredContender,
+    name: &str,
+    at: usize,
+) -> Result<(Vec<f64>, &'a [f64])> {
     let missing = || format!("no score {name:?}");
-    let id = contender.id.column(name).with_context(missing)?;
+    let same = |(_, (protocol, _)): &(usize, &(String, String))| *protocol == run.sets[at].0;
+    let shifted: Vec<usize> = run.shifted.iter().enumerate().filter(same).map(|(at, _)| at).collect();
+    let id = contender.id.column(name, &shifted)?;
     let ood = contender.outliers[at].column(name).with_context(missing)?;
     Ok((id, ood))
 }

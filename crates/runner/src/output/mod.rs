@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use oodlab_base::Key;
 use oodlab_base::file::write_atomic;
+use oodlab_base::{Key, KeyBuilder};
 use oodlab_evaluation::scores::{ScoreRecords, write_scores_parquet};
 use oodlab_evaluation::{FprRule, Metrics, Row, Table, evaluate};
 use oodlab_features::Scores;
@@ -28,10 +28,30 @@ pub struct ScoredContender {
     pub control: bool,
     /// Curves of the fit, for detectors that are trained.
     pub curves: Vec<oodlab_detectors::Curve>,
-    /// Scores of the in-distribution test images.
-    pub id: Scores,
+    /// Scores of the in-distribution images.
+    pub id: Inliers,
     /// Scores of each out-of-distribution set, in the run's order.
     pub outliers: Vec<Scores>,
+}
+
+/// Scores of in-distribution images.
+pub struct Inliers {
+    /// Of the test split; the same under every protocol.
+    pub test: Scores,
+    /// Of covariate-shifted sets, in the run's order.
+    pub shifted: Vec<Scores>,
+}
+
+impl Inliers {
+    /// One score of the test split and of the shifted sets at these positions.
+    pub fn column(&self, name: &str, shifted: &[usize]) -> Result<Vec<f64>> {
+        let sets = std::iter::once(&self.test).chain(shifted.iter().filter_map(|&at| self.shifted.get(at)));
+        let mut values = Vec::new();
+        for scores in sets {
+            values.extend_from_slice(scores.column(name).with_context(|| format!("no score {name:?}"))?);
+        }
+        Ok(values)
+    }
 }
 
 /// A finished run.
@@ -46,6 +66,8 @@ pub struct ScoredRun {
     cell: String,
     seed: u64,
     id_set: String,
+    /// (protocol, set name) of each covariate-shifted set.
+    shifted: Vec<(String, String)>,
     /// (protocol, set name) of each out-of-distribution set.
     sets: Vec<(String, String)>,
     /// Training images: set, split, count and hash.
@@ -66,10 +88,12 @@ impl ScoredRun {
         let mut rows = Vec::new();
         let mut warnings = Vec::new();
         for contender in &contenders {
-            for name in &contender.id.names {
+            for name in &contender.id.test.names {
                 for (outlier, scores) in run.outliers.iter().zip(&contender.outliers) {
-                    let metrics = metrics(&contender.id, scores, name)?;
                     let set = &outlier.encode;
+                    let (shifted, others): (Vec<usize>, Vec<&FeatureSource>) =
+                        run.shifted_under(outlier.protocol).unzip();
+                    let metrics = metrics(&contender.id.column(name, &shifted)?, scores, name)?;
                     let row = Row {
                         cell: run.cell.name.clone(),
                         seed: run.seed,
@@ -77,10 +101,10 @@ impl ScoredRun {
                         score: name.clone(),
                         benchmark: run.benchmark.name.clone(),
                         protocol: outlier.protocol.name().to_owned(),
-                        id_set: run.id_test.set().to_owned(),
+                        id_set: id_set(&run.id_test, &others),
                         ood_set: set.set().to_owned(),
                         group: outlier.group.clone(),
-                        id_list: run.id_test.list_key().short(),
+                        id_list: id_list(&run.id_test, &others).short(),
                         ood_list: set.list_key().short(),
                         run: run.key.short(),
                         sweep: run.cell.values.clone(),
@@ -100,7 +124,12 @@ impl ScoredRun {
             .iter()
             .map(|outlier| (outlier.protocol.name().to_owned(), outlier.encode.set().to_owned()))
             .collect();
-        let train = &run.train;
+        let shifted = run
+            .shifted
+            .iter()
+            .map(|shifted| (shifted.protocol.name().to_owned(), shifted.encode.set().to_owned()))
+            .collect();
+        let train = run.train.source();
         let partial = run.encodes().filter_map(partial).collect();
         Ok(ScoredRun {
             rows,
@@ -109,6 +138,7 @@ impl ScoredRun {
             cell: run.cell.name.clone(),
             seed: run.seed,
             id_set: run.id_test.set().to_owned(),
+            shifted,
             sets,
             trained_on: format!(
                 "{} {}, {} {} (list {})",
@@ -129,7 +159,8 @@ impl ScoredRun {
         for contender in &self.contenders {
             // ID images are the same under every protocol: they are written once, without one.
             let id = ("".to_owned(), self.id_set.clone());
-            let sets = std::iter::once((&id, &contender.id, false))
+            let sets = std::iter::once((&id, &contender.id.test, false))
+                .chain(self.shifted.iter().zip(&contender.id.shifted).map(|(set, scores)| (set, scores, false)))
                 .chain(self.sets.iter().zip(&contender.outliers).map(|(set, scores)| (set, scores, true)));
             for ((protocol, set), scores, is_ood) in sets {
                 for (name, column) in scores.names.iter().zip(&scores.columns) {
@@ -160,10 +191,23 @@ fn partial(source: &FeatureSource) -> Option<String> {
     (found < expected).then(|| format!("{set} {split}: {found} of {expected} {unit} at hand"))
 }
 
-fn metrics(id: &Scores, ood: &Scores, name: &str) -> Result<Metrics> {
-    let column =
-        |scores: &'_ Scores| scores.column(name).map(<[f64]>::to_vec).with_context(|| format!("no score {name:?}"));
-    Ok(evaluate(&column(id)?, &column(ood)?, FprRule::FirstAtLeast)?)
+fn metrics(id: &[f64], ood: &Scores, name: &str) -> Result<Metrics> {
+    let ood = ood.column(name).with_context(|| format!("no score {name:?}"))?;
+    Ok(evaluate(id, ood, FprRule::FirstAtLeast)?)
+}
+
+/// `imagenet`, or `imagenet+imagenet-v2` where shifted sets count as in-distribution.
+fn id_set(test: &FeatureSource, shifted: &[&FeatureSource]) -> String {
+    std::iter::once(test.set()).chain(shifted.iter().map(|source| source.set())).collect::<Vec<_>>().join("+")
+}
+
+/// The hash of the in-distribution images: of their list, or of the lists of all sets that count as such.
+fn id_list(test: &FeatureSource, shifted: &[&FeatureSource]) -> Key {
+    if shifted.is_empty() {
+        return test.list_key();
+    }
+    let start = KeyBuilder::new("image lists", 1).key("list", &test.list_key());
+    shifted.iter().fold(start, |key, source| key.key("list", &source.list_key())).finish()
 }
 
 /// What a run of an experiment leaves behind.
@@ -269,5 +313,5 @@ fn notes(plan: &Plan, scored: &[ScoredRun], failures: &BTreeMap<String, String>)
         scored.iter().flat_map(|run| &run.partial).map(|set| format!("partial: {set}")).collect();
     let missing = plan.missing.iter().map(|(set, how)| format!("missing: {set}, in no mean above; {how}"));
     let failed = failures.iter().map(|(run, error)| format!("failed: run {run}: {error}"));
-    trained.into_iter().chain(partial).chain(missing).chain(failed).collect()
+    trained.into_iter().chain(partial).chain(plan.notes.iter().cloned()).chain(missing).chain(failed).collect()
 }

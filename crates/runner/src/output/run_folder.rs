@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use oodlab_base::file::write_atomic;
+use oodlab_datasets::Preprocess;
+use oodlab_encoders::network::Normalisation;
 use serde::Serialize;
 
 use super::ScoredRun;
@@ -38,7 +40,22 @@ struct EncoderRecord<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<String>,
     weights: String,
+    /// What the network sees of a picture; absent for imported features.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    input: Option<InputRecord>,
     layers: &'a [usize],
+}
+
+/// From picture to numbers: the same for every set of the run.
+#[derive(Serialize)]
+struct InputRecord {
+    /// Side of the square, in pixels.
+    resolution: u32,
+    #[serde(flatten)]
+    preprocess: Preprocess,
+    /// Subtracted from pixels in 0..1, and what they are divided by.
+    #[serde(flatten)]
+    normalisation: Normalisation,
 }
 
 #[derive(Serialize)]
@@ -71,6 +88,9 @@ pub fn start_run(lab: &Lab, folder: &Path, source: &Source, run: &Run) -> Result
     let mut experiment = run.experiment.resolved()?;
     experiment.seeds = vec![run.seed];
     experiment.sweep = Sweep::default();
+    if let (EncoderSection::Network(config), Some(encoder)) = (&mut experiment.encoder, run.backbone.network()) {
+        config.normalisation = Some(encoder.normalisation());
+    }
     let config = serde_yaml::to_string(&experiment)?;
     let header = format!("# {} of {}, as resolved; run {}\n", run.name(), source.path.display(), run.key.short());
     write_atomic(&folder.join("config.yaml"), format!("{header}{config}").as_bytes())?;
@@ -92,7 +112,8 @@ pub fn finish_run(folder: &Path, source: &Source, run: &Run, done: &ScoredRun) -
         features: encode.key().hex(),
         computed: done.notes.get(&encode.key()).cloned().unwrap_or_default(),
     };
-    let mut sets = vec![record("train".into(), &run.train), record("id".into(), &run.id_test)];
+    let mut sets = vec![record("train".into(), run.train.source()), record("id".into(), &run.id_test)];
+    sets.extend(run.shifted.iter().map(|s| record(format!("{} id, shifted", s.protocol.name()), &s.encode)));
     sets.extend(run.outliers.iter().map(|o| record(format!("{} {}", o.protocol.name(), o.group), &o.encode)));
     let detectors = run.contenders.iter().map(|contender| DetectorRecord {
         kind: contender.fit.detector().kind(),
@@ -113,6 +134,11 @@ pub fn finish_run(folder: &Path, source: &Source, run: &Run, done: &ScoredRun) -
             config: &run.experiment.encoder,
             key: run.backbone.key().map(|key| key.hex()),
             weights: run.backbone.weights(),
+            input: run.backbone.network().map(|encoder| InputRecord {
+                resolution: encoder.resolution(),
+                preprocess: run.experiment.preprocess,
+                normalisation: encoder.normalisation(),
+            }),
             layers: &run.layers,
         },
         sets,

@@ -30,6 +30,14 @@ impl Backbone {
         }
     }
 
+    /// The network; none for imported features.
+    pub fn network(&self) -> Option<&Encoder> {
+        match self {
+            Backbone::Network(encoder, _) => Some(encoder),
+            Backbone::Imported(_) => None,
+        }
+    }
+
     /// How many layers a network of this program has.
     pub fn layers(&self) -> usize {
         match self {

@@ -13,7 +13,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use oodlab_base::{Key, KeyBuilder, Progress, Task};
 use oodlab_datasets::decode::picture::DECODERS;
-use oodlab_datasets::{Fetched, ImageSet, resize};
+use oodlab_datasets::{Fetched, ImageSet, Preprocess};
 use oodlab_encoders::Encoder;
 use oodlab_features::{Features, Logits, file};
 use oodlab_store::{Artifact, Holding, Lease, StoreError};
@@ -39,6 +39,8 @@ pub struct Encode {
     images: Arc<ImageSet>,
     /// Protocol `matched`: bring every image to this size first.
     squash: Option<(u32, u32)>,
+    /// How images become the square that the encoder takes.
+    preprocess: Preprocess,
     key: Key,
 }
 
@@ -51,7 +53,12 @@ struct Row {
 
 impl Encode {
     /// `squash` is dropped where every image has that size already, so that both protocols are one piece of work.
-    pub fn new(encoder: &Arc<Encoder>, images: &Arc<ImageSet>, squash: Option<(u32, u32)>) -> Encode {
+    pub fn new(
+        encoder: &Arc<Encoder>,
+        images: &Arc<ImageSet>,
+        squash: Option<(u32, u32)>,
+        preprocess: Preprocess,
+    ) -> Encode {
         let squash = squash.filter(|size| images.uniform_size() != Some(*size));
         let size = squash.map_or_else(|| "own".to_owned(), |(width, height)| format!("{width}x{height}"));
         let key = KeyBuilder::new("encode", REVISION)
@@ -59,8 +66,9 @@ impl Encode {
             .key("images", &images.list_key())
             .text("size", &size)
             .text("decoders", DECODERS)
+            .text("preprocess", &preprocess.to_string())
             .finish();
-        Encode { encoder: encoder.clone(), images: images.clone(), squash, key }
+        Encode { encoder: encoder.clone(), images: images.clone(), squash, preprocess, key }
     }
 
     /// The key of the features.
@@ -299,10 +307,11 @@ impl Encode {
     fn encode(&self, fetched: Fetched, task: &dyn Task) -> Result<Row> {
         let at = fetched.index();
         let place = || format!("{}: {}", self.label(), self.images.id(at));
-        let mut image = self.images.decode(fetched)?;
+        let mut image = self.images.decode_as(fetched, self.preprocess.reading())?;
         if let Some((width, height)) = self.squash {
-            image = resize::bilinear(&image, width, height)?;
+            image = self.preprocess.squash(&image, width, height)?;
         }
+        let image = self.preprocess.apply(&image, self.encoder.resolution()).with_context(place)?;
         let (mut features, mut logits) = (vec![0.0; self.encoder.width()], vec![0.0; self.encoder.classes()]);
         self.encoder.encode_image(&image, &mut features, &mut logits).with_context(place)?;
         task.advance(1);

@@ -6,12 +6,12 @@ use anyhow::{Context, Result};
 use oodlab_base::{Key, KeyBuilder, Seed, Task};
 use oodlab_detectors::{Detector, FitContext, FittedDetector, Unlabeled};
 use oodlab_diffusion::Checkpoints;
-use oodlab_features::Features;
 use oodlab_store::Artifact;
 
 use super::{Note, Work, each_part};
 use crate::lab::Lab;
 use crate::numerics;
+use crate::plan::Training;
 
 /// Raise when the stage's results change; each detector has a revision of its own.
 const REVISION: u32 = 1;
@@ -25,23 +25,24 @@ const WRITING_SHARE: u32 = 20;
 /// One detector fitted on one set of features with one seed.
 pub struct Fit {
     detector: Box<dyn Detector>,
+    layers: Vec<usize>,
     seed: u64,
     key: Key,
 }
 
 impl Fit {
-    /// `features` is the key of the encoded training set, `layers` the numbers chosen from it.
-    pub fn new(detector: Box<dyn Detector>, features: Key, layers: &[usize], seed: u64) -> Result<Fit> {
+    /// `layers` are the numbers chosen from the training features.
+    pub fn new(detector: Box<dyn Detector>, train: &Training, layers: &[usize], seed: u64) -> Result<Fit> {
         let key = KeyBuilder::new("fit", REVISION)
             .text("detector", detector.kind())
             .number("detector revision", u64::from(detector.revision()))
             .config("config", &detector.fit_config())?
-            .key("features", &features)
+            .key("features", &train.key())
             .config("layers", &layers)?
             .number("seed", seed)
             .text("numerics", &numerics::describe())
             .finish();
-        Ok(Fit { detector, seed, key })
+        Ok(Fit { detector, layers: layers.to_vec(), seed, key })
     }
 
     /// The key of the fitted detector.
@@ -59,13 +60,14 @@ impl Fit {
         Ok(lab.store()?.artifact("fit", &self.key).finished()?.is_some())
     }
 
-    /// Reads or trains the detector. `train` is called only when there is something to train.
-    pub fn run(&self, lab: &Lab, train: impl Fn() -> Result<Features>) -> Result<(Box<dyn FittedDetector>, Note)> {
+    /// Reads or trains the detector. The features are read only when there is something to train.
+    pub fn run(&self, lab: &Lab, train: &Training) -> Result<(Box<dyn FittedDetector>, Note)> {
         let artifact = lab.store()?.artifact("fit", &self.key);
         let checkpoints = lab.store()?.artifact("checkpoint", &self.key);
         let mut fitted = None;
         let compute = |_, _: &dyn Task| {
-            let features = train()?;
+            // Training needs all rows of the chosen layers at once.
+            let features = train.rows(lab, &self.layers)?;
             let mut context = FitContext {
                 seed: Seed(self.seed),
                 progress: &lab.bars,
