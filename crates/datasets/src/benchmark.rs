@@ -75,10 +75,26 @@ pub struct InDistribution {
     /// Only the first so many images to score.
     #[serde(default)]
     pub test_limit: Option<usize>,
+    /// How many images the publication scored; a table of another number says so.
+    #[serde(default)]
+    pub test_images: Option<usize>,
     /// Covariate-shifted images of the same classes, which count as in-distribution ("full-spectrum", OpenOOD 1.5): scored
     /// together with the test split.
     #[serde(default)]
     pub shifted: Vec<Member>,
+}
+
+/// An out-of-distribution set as it is scored.
+#[derive(Debug, Clone)]
+pub struct Scored<'a> {
+    /// Its group.
+    pub group: &'a str,
+    /// What the file says of it.
+    pub member: &'a Member,
+    /// Its images.
+    pub split: ScoredSplit,
+    /// Its name in tables, different for each.
+    pub name: String,
 }
 
 /// What settings of detectors may be chosen with.
@@ -185,9 +201,26 @@ impl Benchmark {
         self.id.shifted.iter().map(|member| ScoredSplit(member.choice()))
     }
 
-    /// Group and images of every out-of-distribution set, in the order of the table's columns.
-    pub fn scored(&self) -> impl Iterator<Item = (&str, &Member, ScoredSplit)> {
-        self.members().map(|(group, member)| (group, member, ScoredSplit(member.choice())))
+    /// Every out-of-distribution set, in the order of the table's columns.
+    pub fn scored(&self) -> impl Iterator<Item = Scored<'_>> {
+        self.members().map(|(group, member)| {
+            let split = ScoredSplit(member.choice());
+            Scored { group, member, split, name: self.name_of(member) }
+        })
+    }
+
+    /// A member's name in tables: its set's, with split and rule where the benchmark has the set more than once.
+    fn name_of(&self, member: &Member) -> String {
+        let same = |other: &&Member| other.set == member.set;
+        let all: Vec<&Member> = self.members().map(|(_, other)| other).filter(same).collect();
+        match (all.len(), all.iter().filter(|other| other.split() == member.split()).count()) {
+            (..=1, _) => member.set.clone(),
+            (_, ..=1) => format!("{}/{}", member.set, member.split()),
+            _ => match &member.subset {
+                Some(rule) => format!("{}/{} ({rule})", member.set, member.split()),
+                None => format!("{}/{}", member.set, member.split()),
+            },
+        }
     }
 
     /// The images that settings may be chosen with: in-distribution ones, and out-of-distribution sets.
@@ -243,7 +276,7 @@ impl Benchmark {
         let training = self.training().0;
         let mut scored = vec![self.scored_id().0];
         scored.extend(self.shifted().map(|split| split.0));
-        scored.extend(self.scored().map(|(_, _, split)| split.0));
+        scored.extend(self.scored().map(|scored| scored.split.0));
         if let Some(twice) = scored.iter().find(|choice| choice.may_share(&training)) {
             return Some(format!("{} would be trained on and scored", describe(twice)));
         }
@@ -254,6 +287,9 @@ impl Benchmark {
         }
         let (id, ood) = self.tuning()?;
         let tuned: Vec<Choice> = std::iter::once(id).chain(ood).map(|split| split.0).collect();
+        if let Some(held_in) = tuned.iter().find(|choice| choice.may_share(&training)) {
+            return Some(format!("validation: {} would be learned from and tuned with", describe(held_in)));
+        }
         tuned
             .iter()
             .find(|choice| scored.iter().any(|other| other.may_share(choice)))

@@ -1,6 +1,9 @@
 //! Manifests: what a data set is, which files hold it, and how they are recognised.
 
+mod archive;
 mod check;
+mod format;
+mod list;
 
 use std::collections::BTreeMap;
 
@@ -8,6 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::DatasetError;
 use crate::yaml;
+
+pub use archive::{Archive, Conversion};
+pub use format::{Axes, EqualImages, FolderClasses, Format, Pattern};
+pub use list::{Column, Condition, ListForm, ListSpec};
 
 /// A data set as its file `datasets/<name>.yaml` describes it. Unknown keys are refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -71,152 +78,6 @@ pub struct Manifest {
     /// Traps and remarks.
     #[serde(default)]
     pub notes: String,
-}
-
-/// How the files of a data set are read.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Format {
-    /// Records of label bytes and three colour planes (CIFAR-10 and CIFAR-100 "binary version"); `.gz` is unpacked.
-    CifarBinary {
-        /// The label bytes in front of each image.
-        labels: Vec<String>,
-        /// Which of them is the label.
-        label: String,
-    },
-    /// IDX files of u8, plain or gzip: images `[n, height, width]`, labels `[n]`.
-    Idx {
-        /// Images are stored column by column, as EMNIST's are.
-        #[serde(default)]
-        transposed: bool,
-        /// The least label in the file; it becomes 0 (EMNIST Letters: 1).
-        #[serde(default)]
-        first_label: u32,
-    },
-    /// MATLAB files, version 5, of an array `[height, width, 3, n]` of u8 and one of labels (SVHN's "format 2").
-    Mat {
-        /// Name of the images' array.
-        images: String,
-        /// Name of the labels' array.
-        #[serde(default)]
-        labels: Option<String>,
-        /// Labels of the file that mean another one (SVHN: `{10: 0}`).
-        #[serde(default)]
-        relabel: BTreeMap<u32, u32>,
-    },
-    /// Raw u8 images without a header, three planes each, every plane column by column (STL-10); labels are raw u8.
-    Planes {
-        /// The least label in the file; it becomes 0 (STL-10: 1).
-        #[serde(default)]
-        first_label: u32,
-    },
-    /// numpy arrays of u8 in `.npy` or `.npz`: images, and labels where they are at hand.
-    Numpy {
-        /// Order of the axes of the images' array.
-        #[serde(default)]
-        axes: Axes,
-        /// Name of the images' array in an `.npz`; a `.npy` has one.
-        #[serde(default)]
-        images: Option<String>,
-        /// Name of the labels' array in the same `.npz`.
-        #[serde(default)]
-        labels: Option<String>,
-    },
-    /// A folder of picture files in byte order of their paths, or in the order of a split's list.
-    ImageFolder {
-        /// Whether the folder below the split's folder is the class.
-        classes: FolderClasses,
-    },
-    /// Zip files of pictures in the order of the manifest, inside each in the archive's order.
-    ZipImages {
-        /// What happens to images that are equal to the byte.
-        equal_images: EqualImages,
-    },
-    /// Tar files of pictures, plain or gzip, in their order: WebDataset shards, and LMDB databases as they are kept.
-    TarImages {
-        /// Ending of the file beside each picture that holds its label as a number (WebDataset: `cls`).
-        #[serde(default)]
-        label: Option<String>,
-    },
-    /// Parquet files with a column of pictures, as Hugging Face publishes them.
-    ParquetImages {
-        /// Column of the pictures: bytes, or a group with a field `bytes`.
-        image: String,
-        /// Column of the labels.
-        #[serde(default)]
-        label: Option<String>,
-    },
-    /// Images that the program makes itself, a function of the seed and the position alone.
-    Generated {
-        /// Seed of the random streams.
-        seed: u64,
-        /// What they show.
-        pattern: Pattern,
-    },
-}
-
-/// Order of the axes of an array of images: count, height, width, channel.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Axes {
-    /// `[n, height, width, 3]`.
-    #[default]
-    Nhwc,
-    /// `[n, 3, height, width]`.
-    Nchw,
-    /// `[n, height, width]`, grey.
-    Nhw,
-}
-
-/// Where the class of an image in a folder comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FolderClasses {
-    /// There are none.
-    None,
-    /// The name of the first folder below the split's folder.
-    Folder,
-    /// As `folder`, and only the folders that `class_names` lists belong to the set: a part of a larger one's classes.
-    Listed,
-}
-
-/// What happens to images of a zip set whose files are equal to the byte.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum EqualImages {
-    /// Only the first counts.
-    Once,
-    /// All count.
-    Each,
-}
-
-/// What generated images show.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Pattern {
-    /// Every value normal, rounded and clipped to `0..=255`.
-    GaussianNoise {
-        /// Mean in grey levels.
-        mean: f64,
-        /// Deviation in grey levels.
-        deviation: f64,
-    },
-    /// Every value uniform over `0..=255`.
-    UniformNoise {},
-    /// Two random colours in straight stripes of random period, direction and phase.
-    Stripes {
-        /// Least and greatest period in pixels.
-        period: (f64, f64),
-    },
-    /// Blobs with sharp edges: random dots, blurred, and set to zero below a threshold.
-    Blobs {
-        /// Share of dots that are set.
-        density: f64,
-        /// Deviation of the blur in pixels.
-        blur: f64,
-        /// Values below this (of 1) become zero.
-        threshold: f64,
-    },
 }
 
 /// A file that is known by its checksum, or at least by name and size.
@@ -288,144 +149,6 @@ pub struct Split {
     /// What a reader must know about it.
     #[serde(default)]
     pub notes: String,
-}
-
-/// A list of images: a text file with a line an image, or a table.
-///
-/// Images are those of the list, in its order; one that is listed and not there makes the split partial.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ListSpec {
-    /// Path inside the data set.
-    pub file: String,
-    /// How its lines are cut.
-    #[serde(default)]
-    pub form: ListForm,
-    /// Lines before the first that counts (before the names of the columns, where there are any).
-    #[serde(default)]
-    pub skip_lines: usize,
-    /// The first line that counts holds the names of the columns; where lines have more columns than it has names, the last
-    /// columns have them (CelebA's attributes). Parquet always has names.
-    #[serde(default)]
-    pub header: bool,
-    /// The column of the paths.
-    #[serde(default)]
-    pub path: Column,
-    /// What is put behind every path, where the list leaves out the ending.
-    #[serde(default)]
-    pub ending: String,
-    /// The column of the labels: names of classes, folders, or numbers.
-    #[serde(default)]
-    pub label: Option<Column>,
-    /// Labels by the text of their column, where it is neither a class name nor the number itself (`{"-1": 0, "1": 1}`).
-    #[serde(default)]
-    pub label_values: BTreeMap<String, u32>,
-    /// Only the lines with this text in this column belong to the split.
-    #[serde(default, rename = "where")]
-    pub condition: Option<Condition>,
-    /// Another list with the labels of the same paths (CelebA's attributes).
-    #[serde(default)]
-    pub labels_from: Option<Box<ListSpec>>,
-}
-
-/// How the lines of a list are cut into columns.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ListForm {
-    /// At blanks, any number of them (OpenOOD's `imglist`, CelebA's lists).
-    #[default]
-    Blanks,
-    /// At tabs.
-    Tabs,
-    /// Comma-separated values with quotes (RFC 4180).
-    Csv,
-    /// A Parquet file.
-    Parquet,
-}
-
-/// A column: its number, counted from 0, or its name where the list has names.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Column {
-    /// Counted from 0.
-    Number(usize),
-    /// As the header names it.
-    Name(String),
-}
-
-impl Default for Column {
-    fn default() -> Column {
-        Column::Number(0)
-    }
-}
-
-/// A condition on a line of a list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Condition {
-    /// The column that is looked at.
-    pub column: Column,
-    /// Its text.
-    pub is: String,
-}
-
-/// An archive in which files of a data set are published.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Archive {
-    /// Its file name; the ending says how it is unpacked: `.tar`, `.tar.gz`, `.tgz`, `.zip`.
-    pub path: String,
-    /// The folder inside that is the set's; all of it where not given.
-    #[serde(default)]
-    pub root: Option<String>,
-    /// The splits whose files it holds; all where none is named.
-    #[serde(default)]
-    pub splits: Vec<String>,
-    /// Size in bytes.
-    #[serde(default)]
-    pub size: Option<u64>,
-    /// SHA-256 in lower-case hexadecimal.
-    #[serde(default)]
-    pub sha256: Option<String>,
-    /// MD5 in lower-case hexadecimal, where that is what was published.
-    #[serde(default)]
-    pub md5: Option<String>,
-    /// Addresses to download it from, tried in turn.
-    #[serde(default)]
-    pub mirrors: Vec<String>,
-}
-
-/// A file of another program that holds the same images as a known file, which it is turned into at import.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Conversion {
-    /// A pickle of CIFAR's "python version" becomes the batch of the "binary version", to the byte.
-    CifarPickle {
-        /// Its file name.
-        from: String,
-        /// Path of the known file.
-        to: String,
-        /// Its own MD5, where published.
-        #[serde(default)]
-        md5: Option<String>,
-    },
-    /// A folder with an LMDB database (`data.mdb`) of pictures becomes a tar file in the order of its keys.
-    Lmdb {
-        /// The folder's name.
-        from: String,
-        /// Path of the known file.
-        to: String,
-    },
-}
-
-impl Conversion {
-    /// The file or folder that is turned, and the known file that it becomes.
-    #[must_use]
-    pub fn names(&self) -> (&str, &str) {
-        match self {
-            Conversion::CifarPickle { from, to, .. } | Conversion::Lmdb { from, to } => (from, to),
-        }
-    }
 }
 
 impl KnownFile {
@@ -528,66 +251,4 @@ pub(crate) fn is_inside(path: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SMALL: &str = "
-name: small
-title: Small
-licence: none
-citation: none
-format: {kind: cifar-binary, labels: [class], label: class}
-image_size: [2, 2]
-classes: 10
-files:
-  - {path: a.bin, split: test, size: 13}
-splits:
-  test: {images: 1}
-";
-
-    fn error(from: &str, to: &str) -> String {
-        assert!(SMALL.contains(from), "{from}");
-        match Manifest::parse("small.yaml", &SMALL.replace(from, to)) {
-            Err(error) => error.to_string(),
-            Ok(_) => String::new(),
-        }
-    }
-
-    #[test]
-    fn a_small_manifest_is_read() {
-        let manifest = Manifest::parse("small.yaml", SMALL).expect("valid");
-        assert_eq!(manifest.evaluation_split(), Some("test"));
-        assert_eq!(manifest.class_count(), Some(10));
-        assert!(manifest.split("train").is_err_and(|error| error.to_string().contains("it has: test")));
-    }
-
-    #[test]
-    fn mistakes_are_named_with_the_file() {
-        for (from, to, part) in [
-            ("title: Small", "titel: Small", "titel"),
-            ("label: class}", "label: class, extra: 1}", "extra"),
-            ("title: Small", "title: Small\ntitle: Twice", "duplicate"),
-            ("a.bin", "../a.bin", ".."),
-            ("split: test", "split: tset", "tset"),
-            ("size: 13", "sha256: 12", "64"),
-            ("size: 13", "size: thirteen", "thirteen"),
-            ("label: class}", "label: fine}", "fine"),
-            ("name: small", "name: Small/..", "lower-case"),
-            ("image_size: [2, 2]", "image_size: [2, 0]", "image_size"),
-            ("classes: 10", "sums: ../x.sha256", "beside the manifest"),
-            ("classes: 10", "sums: x.txt", "beside the manifest"),
-            ("kind: cifar-binary", "kind: cifar-pickle", "cifar-pickle"),
-        ] {
-            let message = error(from, to);
-            assert!(message.starts_with("small.yaml: ") && message.contains(part), "{to}: {message:?}");
-        }
-    }
-
-    #[test]
-    fn paths_that_leave_the_folder_are_seen() {
-        for path in ["", "/a", "a/../b", "..", "a//b", "./a", "a\\b", "a/"] {
-            assert!(!is_inside(path), "{path:?}");
-        }
-        assert!(is_inside("images/banded/banded_0002.jpg"));
-    }
-}
+mod tests;

@@ -77,6 +77,9 @@ impl ImageSet {
     /// When the rule chooses none.
     pub fn subset(mut self, rule: &Subset, limit: Option<usize>) -> Result<ImageSet, DatasetError> {
         let mut positions = rule.positions(self.len);
+        let whole = self.expected.filter(|&expected| self.found < expected);
+        let of =
+            whole.map(|whole| format!(" of the {} images at hand; it means the {whole} of the whole split", self.len));
         self.found = positions.len();
         self.expected = self.expected.map(|_| rule.images());
         positions.truncate(limit.unwrap_or(usize::MAX));
@@ -86,12 +89,13 @@ impl ImageSet {
         }
         self.len = positions.len();
         self.chosen = Some(positions.into_iter().map(|at| self.place(at) as u32).collect());
-        self.rule = Some(rule.to_string());
+        self.rule = Some(format!("{rule}{}", of.unwrap_or_default()));
         self.list_key = OnceLock::new();
         Ok(self)
     }
 
-    /// The rule that chose the images, for people: `10000 at random, seed 0`.
+    /// The rule that chose the images, for people: `10000 at random, seed 0`. It says so when it chose among a part of the split:
+    /// those are other images than a benchmark means.
     #[must_use]
     pub fn rule(&self) -> Option<&str> {
         self.rule.as_deref()
@@ -189,7 +193,10 @@ impl ImageSet {
     #[must_use]
     pub fn list_key(&self) -> Key {
         *self.list_key.get_or_init(|| {
-            let start = KeyBuilder::new("image list", 1).number("len", self.len as u64);
+            let mut start = KeyBuilder::new("image list", 1).number("len", self.len as u64);
+            if let Some(layout) = self.source.layout() {
+                start = start.text("layout", &layout);
+            }
             let all = (0..self.len)
                 .fold(start, |key, index| key.text("id", &self.id(index)).key("content", &self.content(index)));
             all.finish()

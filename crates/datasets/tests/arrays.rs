@@ -126,6 +126,16 @@ fn emnist_is_turned_upright() {
     assert!(error.contains("label 0 is 1, expected 2 or more"), "{error}");
 }
 
+/// What is kept of a set is its bytes; a manifest that reads them otherwise makes other images, and nothing made of the old ones
+/// may pass for theirs.
+#[test]
+fn another_order_of_the_same_bytes_is_another_list_of_images() {
+    let files = [("emnist_images.gz", false)];
+    let upright = open("{kind: idx, transposed: true}", (6, 4), None, &files).expect("valid");
+    let lying = open("{kind: idx}", (4, 6), None, &files).expect("valid");
+    assert_ne!(upright.list_key(), lying.list_key());
+}
+
 const NUMPY: &str = "{kind: numpy}";
 
 #[test]

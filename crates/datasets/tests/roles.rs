@@ -48,8 +48,9 @@ fn images_are_opened_by_their_role() {
     let (id, ood) = benchmark.tuning().expect("it has a validation");
     assert_eq!(bench.library.open_tuning(&id, None).expect("at hand").split(), "val");
     assert_eq!(bench.library.open_tuning(&ood[0], None).expect("at hand").name(), "other");
-    let (group, member, split) = benchmark.scored().next().expect("one set");
-    assert_eq!((group, member.set.as_str()), ("far", "other"));
+    let scored = benchmark.scored().next().expect("one set");
+    assert_eq!((scored.group, scored.member.set.as_str(), scored.name.as_str()), ("far", "other", "other"));
+    let split = scored.split;
     let far = bench.library.open_scored(&split, None).expect("at hand");
     assert_eq!((far.len(), far.id(0).as_str(), far.id(1).as_str()), (2, "test.bin#1", "test.bin#2"));
     assert_eq!((far.rule(), far.found(), far.expected()), (Some("rows 1 to 3"), 2, Some(2)));
@@ -66,6 +67,7 @@ fn an_image_with_two_roles_is_refused() {
         ("far: [", "far: [{set: other, subset: {rule: rows, from: 2, to: 4}}, ", "appears twice"),
         ("far: [", "far: [other, ", "appears twice"),
         ("split: val", "split: test", "tuned with and scored"),
+        ("split: val", "split: train", "learned from and tuned with"),
         ("split: train}]}", "split: test}]}", "tuned with and scored"),
         ("split: train}]}", "split: test, subset: {rule: random, images: 1, seed: 0}}]}", "tuned with and scored"),
         ("test_split: test}", "test_split: test, shifted: [{set: tiny, split: train}]}", "trained on and scored"),
@@ -79,6 +81,9 @@ fn an_image_with_two_roles_is_refused() {
     // Rows that cannot overlap may have different roles.
     let apart = "far: [{set: other, subset: {rule: rows, from: 3, to: 4}}, ";
     assert!(benchmark(&bench, &BENCHMARK.replacen("far: [", apart, 1)).is_ok());
+    let twice = benchmark(&bench, &BENCHMARK.replacen("far: [", apart, 1)).expect("rows apart");
+    let names: Vec<String> = twice.scored().map(|scored| scored.name).collect();
+    assert_eq!(names, ["other/test (rows 3 to 4)", "other/test (rows 1 to 3)"], "columns of their own");
     let tuned = "split: test, subset: {rule: first, images: 1}}]}";
     assert!(benchmark(&bench, &BENCHMARK.replacen("split: train}]}", tuned, 1)).is_ok());
 }
@@ -109,7 +114,22 @@ fn a_subset_has_a_hash_of_its_own_and_knows_what_is_missing() {
     assert_eq!(part.label(1), whole.label(2));
     let long = rows(2, 12).expect("some rows");
     assert_eq!((long.len(), long.expected(), long.is_partial()), (2, Some(10), true));
+    assert_eq!(long.rule(), Some("rows 2 to 12"));
     assert!(rows(4, 9).is_err_and(|error| error.to_string().contains("holds no image")));
     let nested = part.subset(&oodlab_datasets::Subset::Rows { from: 1, to: 2 }, None).expect("a row");
     assert_eq!(nested.id(0), "test.bin#2");
+}
+
+/// A rule that chooses among a part of a split chooses other images than it means: that must be told.
+#[test]
+fn a_rule_over_a_partial_set_says_so() {
+    let [one, two, test] = [records(0, 2), records(50, 3), records(100, 4)];
+    let bench = Bench::new(&[("tiny", tiny_manifest([&one, &two, &test]))]);
+    bench.put("tiny/one.bin", &one);
+    bench.import("tiny").expect("one of two files");
+    let train = bench.library.open_set("tiny", "train", None).expect("two of five images");
+    let rule = oodlab_datasets::Subset::Random { images: 1, seed: 0 };
+    let chosen = train.subset(&rule, None).expect("one image");
+    let told = "1 at random, seed 0 of the 2 images at hand; it means the 5 of the whole split";
+    assert_eq!(chosen.rule(), Some(told));
 }

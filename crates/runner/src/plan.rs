@@ -34,6 +34,8 @@ pub struct Outlier {
     pub protocol: Protocol,
     /// `near` or `far`.
     pub group: String,
+    /// Its name in tables: the set's, with split and rule where the benchmark has the set twice.
+    pub name: String,
     /// Its features.
     pub encode: FeatureSource,
 }
@@ -184,15 +186,17 @@ impl Planner<'_> {
                     shifted.push(Shifted { protocol, encode });
                 }
             }
-            for (group, member, split) in benchmark.scored() {
-                if let Some(encode) = self.scored(&backbone, &split, limit.ood, protocol, squash)? {
+            for set in benchmark.scored() {
+                if let Some(encode) = self.scored(&backbone, &set.split, limit.ood, protocol, squash)? {
                     self.keep_apart(&train, &encode)?;
-                    self.note_published(member, &encode);
-                    outliers.push(Outlier { protocol, group: group.to_owned(), encode });
+                    self.note_published(set.member.images, &encode);
+                    outliers.push(Outlier { protocol, group: set.group.to_owned(), name: set.name, encode });
                 }
             }
         }
+        self.note_published(benchmark.id.test_images, &id_test);
         self.note_groups(&benchmark, &outliers);
+        self.note_protocol(&benchmark, experiment);
         if outliers.is_empty() {
             let hint = self.missing.values().next().cloned().unwrap_or_default();
             return Err(at(

@@ -243,6 +243,13 @@ impl Source for Arrays {
         file.labels.as_ref()?.get(at)
     }
 
+    fn layout(&self) -> Option<String> {
+        let Grid { size: (width, height), order, .. } = self.files.first()?.grid;
+        // What the most usual files hold is left out, so that their lists keep the hashes that results were published with.
+        let usual = order == Order::Grey || order == Order::Planes && width == height;
+        (!usual).then(|| format!("{order:?} {width} x {height}"))
+    }
+
     fn content(&self, index: usize) -> Key {
         let of = |file: &File, at: usize| match &file.digest {
             None => file.bytes(at).map(|bytes| Key::of_bytes(&bytes)).ok(),

@@ -59,19 +59,39 @@ impl Folder {
 }
 
 /// Labels by the folders that the images lie in: in the manifest's order of names, or else in the byte order of the folders
-/// that are there.
+/// that are there. Where these are not as many as the manifest states ([`other_folders`]), nobody has a label: one that is
+/// missing would give all behind it the labels of others.
 fn folder_labels(manifest: &Manifest, classes: FolderClasses, folder: &str, parts: &[Part]) -> Vec<Option<u32>> {
     if classes == FolderClasses::None {
         return vec![None; parts.len()];
     }
-    let images = || parts.iter().filter(|part| part.role == Role::Images);
     let mut names: BTreeMap<&str, u32> = manifest.class_names.iter().map(String::as_str).zip(0..).collect();
     if names.is_empty() {
-        let found: BTreeSet<&str> = images().filter_map(|part| class_of(&part.path, folder)).collect();
+        let found = class_folders(folder, parts);
+        if manifest.classes.is_some_and(|stated| stated as usize != found.len()) {
+            return vec![None; parts.len()];
+        }
         names = found.into_iter().zip(0..).collect();
     }
     let label = |part: &Part| class_of(&part.path, folder).and_then(|class| names.get(class).copied());
     parts.iter().map(label).collect()
+}
+
+/// How many class folders a split of images has, and how many it should have, where that differs and labels would be numbered
+/// over them.
+pub(crate) fn other_folders(manifest: &Manifest, split: &str, parts: &[Part]) -> Option<(usize, u32)> {
+    if manifest.folder_classes(split) == FolderClasses::None || !manifest.class_names.is_empty() {
+        return None;
+    }
+    let folders = &manifest.splits.get(split)?.folders;
+    let found = class_folders(folders.first().map_or(".", String::as_str), parts).len();
+    manifest.classes.filter(|&stated| stated as usize != found && found > 0).map(|stated| (found, stated))
+}
+
+/// The folders of classes that have images.
+fn class_folders<'a>(folder: &str, parts: &'a [Part]) -> BTreeSet<&'a str> {
+    let images = parts.iter().filter(|part| part.role == Role::Images);
+    images.filter_map(|part| class_of(&part.path, folder)).collect()
 }
 
 /// The images that a list names and that are there, in its order, with their labels: the list's own, or those of the folders.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Part;
+use crate::blob::Blob;
 use crate::decode::list::{self, List};
 use crate::error::DatasetError;
 use crate::manifest::{ListSpec, Manifest, Role};
@@ -16,19 +17,45 @@ pub(super) struct Listed<'a> {
     pub labels: Option<Vec<Option<u32>>>,
 }
 
+/// Reads a list as every split does that names it, without the other files of the split: see [`super::inspect`].
+pub(super) fn inspect(manifest: &Manifest, path: &str, blob: &Blob) -> Result<(), String> {
+    let bytes = blob.whole().map_err(|error| error.to_string())?;
+    let is_it = |spec: &&ListSpec| spec.file == path || spec.file.strip_suffix(".gz") == Some(path);
+    let labels = |spec: &ListSpec, list: &List| list.labels(spec, &manifest.class_names, manifest.class_count());
+    for spec in manifest.splits.values().filter_map(|split| split.list.as_ref()) {
+        if is_it(&spec) {
+            let list = list::read(spec, &bytes)?;
+            in_order_of_paths(&list)?;
+            if spec.labels_from.is_none() {
+                labels(spec, &list)?;
+            }
+        }
+        if let Some(other) = spec.labels_from.as_deref().filter(is_it) {
+            labels(other, &list::read(other, &bytes)?)?;
+        }
+    }
+    Ok(())
+}
+
+/// The rows of a list in the order of their paths, each of which may be there once.
+fn in_order_of_paths(list: &List) -> Result<Vec<usize>, String> {
+    let mut by_path: Vec<usize> = (0..list.rows.len()).collect();
+    by_path.sort_by(|&a, &b| list.rows[a].path.cmp(&list.rows[b].path));
+    // The sort is stable: of equal paths the first line comes first.
+    if let Some([a, b]) = by_path.array_windows().find(|[a, b]| list.rows[*a].path == list.rows[*b].path) {
+        let (first, again) = (&list.rows[*a], &list.rows[*b]);
+        return Err(format!("line {}: {:?} is in line {} already", again.line, again.path, first.line));
+    }
+    Ok(by_path)
+}
+
 /// Reads the list of a split, and the one with its labels.
 pub(super) fn read<'a>(manifest: &Manifest, spec: &ListSpec, parts: &'a [Part]) -> Result<Listed<'a>, DatasetError> {
     let (part, list) = open(spec, parts)?;
     let label = |part: &Part, spec: &ListSpec, list: &List| {
         list.labels(spec, &manifest.class_names, manifest.class_count()).map_err(|what| part.error(what))
     };
-    let mut by_path: Vec<usize> = (0..list.rows.len()).collect();
-    by_path.sort_by(|&a, &b| list.rows[a].path.cmp(&list.rows[b].path));
-    // The sort is stable: of equal paths the first line comes first.
-    if let Some([a, b]) = by_path.array_windows().find(|[a, b]| list.rows[*a].path == list.rows[*b].path) {
-        let (first, again) = (&list.rows[*a], &list.rows[*b]);
-        return Err(part.error(format!("line {}: {:?} is in line {} already", again.line, again.path, first.line)));
-    }
+    let by_path = in_order_of_paths(&list).map_err(|what| part.error(what))?;
     let labels = match (&spec.labels_from, &spec.label) {
         (Some(other), _) => {
             let (from, others) = open(other, parts)?;

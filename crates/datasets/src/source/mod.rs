@@ -45,6 +45,10 @@ pub(crate) trait Source: Send + Sync {
     /// Decodes what [`Source::fetch`] gave for the same image: what takes time because the processor does.
     fn decode(&self, index: usize, fetched: Option<Vec<u8>>, reading: Reading) -> Result<RgbImage, DatasetError>;
     fn label(&self, index: usize) -> Option<u32>;
+    /// How bytes become pixels, where the manifest decides it: the same bytes read otherwise are other images.
+    fn layout(&self) -> Option<String> {
+        None
+    }
     /// Hash that stands for the image's bytes: of the bytes themselves, or, in a large container, of the container's proven hash
     /// and the image's place in it.
     fn content(&self, index: usize) -> Key;
@@ -88,6 +92,14 @@ impl Part {
             && own != path
         {
             *file = Some(own);
+        }
+    }
+
+    /// The path of a file on disk below its folder, and that folder.
+    pub fn place_mut(&mut self) -> Option<(&str, &mut Arc<Path>)> {
+        match &mut self.place {
+            Place::Embedded(_) => None,
+            Place::Disk { folder, file, .. } => Some((file.as_deref().unwrap_or(&self.path), folder)),
         }
     }
 
@@ -196,12 +208,13 @@ pub(crate) fn open(
 }
 
 pub(crate) use cifar::layout as cifar_layout;
-pub(crate) use folder::class_of;
+pub(crate) use folder::{class_of, other_folders};
 
-/// Decodes a whole file before it is taken in; the message says what is wrong.
+/// Decodes a whole file, or reads a list, before it is taken in; the message says what is wrong.
 pub(crate) fn inspect(manifest: &Manifest, role: Role, path: &str, blob: &Blob) -> Result<(), String> {
     match &manifest.format {
-        _ if matches!(role, Role::List | Role::Marker) => Ok(()),
+        _ if role == Role::Marker => Ok(()),
+        _ if role == Role::List => list::inspect(manifest, path, blob),
         Format::CifarBinary { .. } => cifar::inspect(manifest, path, blob),
         Format::Idx { .. } => idx::inspect(manifest, role, blob),
         Format::Mat { .. } => mat::inspect(manifest, role, blob),

@@ -167,6 +167,14 @@ fn show(lab: &Lab, shown: Shown<'_>, output: Option<PathBuf>, json: bool) -> Res
     }
     let mut text = format!("{}: {width} x {height} pixels\n", output.display());
     text.push_str(&numbers(&set, &statistics));
+    if let (Some(mean), Some(deviation)) = (manifest.mean, manifest.deviation) {
+        let triple = |values: [f64; 3]| values.map(|value| format!("{value:.4}")).join(", ");
+        text.push_str(&format!(
+            "  training images, as stated: mean {}, deviation {}\n",
+            triple(mean),
+            triple(deviation)
+        ));
+    }
     print(&text)
 }
 

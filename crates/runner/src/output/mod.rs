@@ -102,7 +102,7 @@ impl ScoredRun {
                         benchmark: run.benchmark.name.clone(),
                         protocol: outlier.protocol.name().to_owned(),
                         id_set: id_set(&run.id_test, &others),
-                        ood_set: set.set().to_owned(),
+                        ood_set: outlier.name.clone(),
                         group: outlier.group.clone(),
                         id_list: id_list(&run.id_test, &others).short(),
                         ood_list: set.list_key().short(),
@@ -119,11 +119,8 @@ impl ScoredRun {
                 }
             }
         }
-        let sets = run
-            .outliers
-            .iter()
-            .map(|outlier| (outlier.protocol.name().to_owned(), outlier.encode.set().to_owned()))
-            .collect();
+        let sets =
+            run.outliers.iter().map(|outlier| (outlier.protocol.name().to_owned(), outlier.name.clone())).collect();
         let shifted = run
             .shifted
             .iter()

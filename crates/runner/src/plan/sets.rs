@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::Result;
-use oodlab_datasets::benchmark::Member;
-use oodlab_datasets::{Benchmark, Choice, ImageSet, ScoredSplit, TrainingSplit};
+use oodlab_datasets::{Benchmark, Choice, ImageSet, ScoredSplit, Subset, TrainingSplit};
 use oodlab_encoders::Encoder;
 use oodlab_features::library::{Place, StoredFeatures};
 
@@ -122,6 +121,10 @@ impl Planner<'_> {
 
     /// Refuses a scored set that holds training images, and tells of one that holds copies of them.
     pub(super) fn keep_apart(&mut self, training: &Training, scored: &FeatureSource) -> Result<()> {
+        if training.images().is_none() && training.key() == scored.key() {
+            let what = format!("the features of {} are those of the training images, number for number", scored.name());
+            return Err(at("encoder.imported", &format!("{what}; no image may be learned from and scored")));
+        }
         let (Some(images), Some(others)) = (training.images(), scored.images()) else { return Ok(()) };
         if !self.compared.insert((images.images().list_key(), others.list_key())) {
             return Ok(());
@@ -150,19 +153,28 @@ impl Planner<'_> {
     }
 
     /// Tells of another number of images than the publication scored.
-    pub(super) fn note_published(&mut self, member: &Member, encode: &FeatureSource) {
-        if let Some(published) = member.images.filter(|&published| published != encode.len()) {
+    pub(super) fn note_published(&mut self, published: Option<usize>, encode: &FeatureSource) {
+        if let Some(published) = published.filter(|&published| published != encode.len()) {
             let (set, split, scored) = (encode.set(), encode.split(), encode.len());
             self.notes
                 .insert(format!("{set} {split}: {scored} {} scored, {published} in the publication", encode.unit()));
         }
     }
 
+    /// Tells under which protocol a benchmark was published.
+    pub(super) fn note_protocol(&mut self, benchmark: &Benchmark, experiment: &Experiment) {
+        let Some(published) = benchmark.protocol else { return };
+        let (name, protocol) = (&benchmark.name, published.name());
+        let other = if experiment.protocols.contains(&published) { "other rows are" } else { "these rows are" };
+        self.notes
+            .insert(format!("{name} was published under protocol {protocol}; {other} not to be compared with it"));
+    }
+
     /// Tells of a group whose mean is not the benchmark's, because sets are missing.
     pub(super) fn note_groups(&mut self, benchmark: &Benchmark, outliers: &[Outlier]) {
         for (group, members) in &benchmark.groups {
             let of_group = outliers.iter().filter(|outlier| outlier.group == *group);
-            let there: BTreeSet<_> = of_group.map(|outlier| (outlier.encode.set(), outlier.encode.split())).collect();
+            let there: BTreeSet<&String> = of_group.map(|outlier| &outlier.name).collect();
             if there.len() < members.len() {
                 let (there, all, name) = (there.len(), members.len(), &benchmark.name);
                 self.notes.insert(format!(
@@ -175,10 +187,23 @@ impl Planner<'_> {
     /// `None` for a set of which nothing was imported: the run goes on without it and says so. One of which only the other
     /// protocol's features are there is an error: a table would compare different sets.
     fn imported_outlier(&mut self, name: &str, choice: &Choice, protocol: Protocol) -> Result<Option<FeatureSource>> {
-        let Choice { set, split, limit, .. } = choice;
+        let Choice { set, split, subset, limit } = choice;
+        // The first rows are what a limit takes; others cannot be told from a file of features alone.
+        let limit = match subset {
+            None => *limit,
+            Some(Subset::First { images }) => Some(limit.map_or(*images, |limit| limit.min(*images))),
+            Some(rule) => {
+                let what =
+                    format!("the benchmark takes {rule} of {set} {split}, which imported features cannot follow");
+                return Err(at(
+                    "encoder.imported",
+                    &format!("{what}; import features of those images as a set of their own"),
+                ));
+            }
+        };
         let asked = place(name, set, split, protocol);
         if let Some(stored) = self.stored(&asked)? {
-            return self.imported(stored, *limit).map(|imported| Some(FeatureSource::Imported(imported)));
+            return self.imported(stored, limit).map(|imported| Some(FeatureSource::Imported(imported)));
         }
         let other = if protocol == Protocol::Native { Protocol::Matched } else { Protocol::Native };
         if self.stored(&place(name, set, split, other))?.is_some() {
