@@ -1,4 +1,4 @@
-//! The other decoders of data sets.
+//! The other decoders of data sets, and what an import does with a file.
 #![no_main]
 
 use oodlab_datasets::decode;
@@ -15,4 +15,5 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     decode::lmdb::fuzz(bytes);
     decode::parquet::fuzz(bytes);
     decode::tar::fuzz(bytes);
+    oodlab_datasets::fuzz_inspect(bytes);
 });

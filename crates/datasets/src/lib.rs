@@ -49,6 +49,7 @@ pub use preprocess::Preprocess;
 pub use reading::Reading;
 pub use roles::{Choice, ScoredSplit, TrainingImages, TrainingSplit, TuningSplit};
 pub use set::{Fetched, ImageSet};
+pub use source::fuzz_inspect;
 pub use statistics::Statistics;
 pub use status::{Count, State, Status};
 pub use subset::Subset;

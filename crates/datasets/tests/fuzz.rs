@@ -8,11 +8,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use common::{png, records, zip};
 use oodlab_base::{Seed, Stream};
 use oodlab_datasets::decode::{cifar, gzip, idx, list, lmdb, mat, numpy, parquet, pickle, picture, tar, zip as zips};
+use oodlab_datasets::fuzz_inspect;
 
 /// Mutations of each file: more when `OODLAB_MUTATIONS` asks for them.
 fn mutations() -> u64 {
     std::env::var("OODLAB_MUTATIONS").ok().and_then(|number| number.parse().ok()).unwrap_or(20_000)
 }
+
+/// Every so many mutations are also looked at as at files that are imported: as each format, which takes several times as long.
+const INSPECTED: u64 = 4;
 
 /// No input of a few kilobytes may make a decoder ask for more than this at once. A partition of a lossy WebP states its length in
 /// 24 bits, and room for that is made at once; all others stay below half of it.
@@ -150,9 +154,13 @@ fn mutations_of_the_corpus_break_nothing() {
     let (stream, count) = (Seed(0).stream("decoder fuzzing"), mutations());
     for (number, original) in corpus().iter().enumerate() {
         all(original);
+        fuzz_inspect(original);
         for mutation in 0..count {
             let bytes = mutated(original, stream.child(number as u64).child(mutation));
             all(&bytes);
+            if mutation.is_multiple_of(INSPECTED) {
+                fuzz_inspect(&bytes);
+            }
             if original.starts_with(b"\x89PNG") {
                 picture::fuzz(&with_checksums(bytes));
             }
@@ -187,6 +195,9 @@ fn every_prefix_of_the_corpus_breaks_nothing() {
     for original in corpus() {
         for length in 0..original.len() {
             all(&original[..length]);
+            if (length as u64).is_multiple_of(INSPECTED) {
+                fuzz_inspect(&original[..length]);
+            }
         }
     }
 }

@@ -169,6 +169,42 @@ fn folders_are_read_in_byte_order_with_their_classes() {
 }
 
 #[test]
+fn labels_are_not_numbered_over_folders_of_which_one_is_missing() {
+    let manifest = format!("{}classes: 3\n", folder_manifest("pictures", "folder", "images"));
+    let bench = Bench::new(&[("pictures", manifest)]);
+    for (path, value) in [("a/1.png", 1), ("c/1.png", 2), ("1.png", 3)] {
+        bench.put(&format!("pictures/images/{path}"), &png(3, 2, value));
+    }
+    let labels = || {
+        let set = bench.library.open_set("pictures", "test", None).expect("usable");
+        (0..set.len()).map(|index| set.label(index)).collect::<Vec<_>>()
+    };
+    let options = ImportOptions { allow_unreadable: true, link: false };
+    let notes = bench.import_with("pictures", options).expect("two of three classes").notes;
+    assert!(notes.iter().any(|note| note.contains("split test has images of 2 classes, 3 expected")), "{notes:?}");
+    assert_eq!(labels(), [None, None]);
+    bench.put("pictures/images/b/1.png", &png(3, 2, 4));
+    let notes = bench.import_with("pictures", options).expect("all classes").notes;
+    assert!(!notes.iter().any(|note| note.contains("expected")), "{notes:?}");
+    assert_eq!(labels(), [Some(0), Some(1), Some(2)]);
+}
+
+#[test]
+fn files_that_are_known_to_be_broken_are_not_counted_among_the_unreadable() {
+    let manifest = format!("{}broken: [a.png]\n", folder_manifest("pictures", "none", "."));
+    let bench = Bench::new(&[("pictures", manifest)]);
+    for path in ["a.png", "b.png"] {
+        bench.put(path, b"not an image at all");
+    }
+    bench.put("c.png", &png(3, 2, 4));
+    let message = bench.import("pictures").expect_err("b.png").to_string();
+    assert!(
+        message.contains("1 of 3 images") && message.contains("b.png (") && !message.contains("a.png"),
+        "{message}"
+    );
+}
+
+#[test]
 fn unreadable_images_are_named_counted_and_refused_unless_allowed() {
     let bench = Bench::new(&[("pictures", folder_manifest("pictures", "none", "."))]);
     let whole = png(9, 9, 1);

@@ -173,8 +173,48 @@ fn wrong_lists_are_named_with_their_line() {
         bench.put("list.txt", text.as_bytes());
         let message = fails(&bench);
         assert!(message.contains(part), "{part}: {message}");
-        assert!(!bench.kept("set").iter().any(|file| file == "index.json"), "nothing was taken in");
+        assert!(!bench.library.folder("set").exists(), "nothing was taken in");
+        // Nor is a list left out like an image that nothing reads.
+        let options = oodlab_datasets::ImportOptions { allow_unreadable: true, link: false };
+        let message = bench.import_with("set", options).expect_err("the list is wrong").to_string();
+        assert!(message.contains(part), "{part}: {message}");
     }
+}
+
+#[test]
+fn a_wrong_list_changes_nothing_of_what_was_imported_before() {
+    let splits = "{all: {folders: [images]}, test: {folders: [images], list: {file: list.csv, form: csv, label: 1, \
+                  labels_from: {file: labels.csv, form: csv, label: 1}}}}";
+    let bench = bench("none", &["list.csv", "labels.csv"], splits, "class_names: [cat, dog]");
+    bench.put("images/a.png", &png(2, 2, 1));
+    bench.import("set").expect("one image");
+    let before = bench.kept("set");
+    let index = std::fs::read(bench.library.folder("set").join("index.json")).expect("written");
+    bench.put("images/b.png", &png(2, 2, 2));
+    bench.put("labels.csv", b"a.png,cat\nb.png,dog\n");
+    for (list, labels, part) in [
+        ("a.png,0\nb.png,0\na.png,0\n", "a.png,cat\nb.png,dog\n", "/list.csv: line 3: \"a.png\" is in line 1 already"),
+        ("a.png,0\nb.png,0\n", "a.png,cat\nb.png,cow\n", "/labels.csv: line 2: label \"cow\" is none of the class"),
+        // What only both lists, or a list and the images, can tell.
+        ("a.png,0\nb.png,0\n", "a.png,cat\n", "labels.csv: no label for \"b.png\", line 2 of list.csv"),
+        (
+            "a.png,0\nimages/a.png,0\n",
+            "a.png,cat\nimages/a.png,cat\n",
+            "list.csv: line 2: \"images/a.png\" is in line 1",
+        ),
+    ] {
+        bench.put("list.csv", list.as_bytes());
+        bench.put("labels.csv", labels.as_bytes());
+        let message = fails(&bench);
+        assert!(message.contains(part) && !message.contains(".staging"), "{part}: {message}");
+        assert_eq!(bench.kept("set"), before, "{part}");
+        assert_eq!(std::fs::read(bench.library.folder("set").join("index.json")).expect("kept"), index);
+        assert_eq!(open(&bench, "all").len(), 1);
+    }
+    bench.put("list.csv", b"b.png,0\na.png,0\n");
+    bench.put("labels.csv", b"a.png,cat\nb.png,dog\n");
+    assert_eq!(bench.import("set").expect("right").added, 3);
+    assert_eq!(samples(&open(&bench, "test")), pairs(&[("images/b.png", Some(1)), ("images/a.png", Some(0))]));
 }
 
 #[test]

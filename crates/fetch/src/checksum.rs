@@ -18,7 +18,8 @@ pub enum Checksum {
     Sha256(String),
     /// MD5, all 32 digits: against damage and mix-ups only.
     Md5(String),
-    /// None was published: any bytes of the right size are taken, but not a web page. Whoever asks should say so.
+    /// None was published: any bytes of the right size are taken, but not a web page, nor what is announced as one. Whoever
+    /// asks should say so. Parts are put together only where the server says that they are of one state of the file.
     Unpublished,
 }
 

@@ -161,7 +161,8 @@ impl Fetcher {
     }
 
     /// Brings a file to its place, unless it is there with the right checksum already. Addresses are tried in turn; what
-    /// has arrived is gone on with at the next address, and at the next call.
+    /// has arrived is gone on with at the next address, and at the next call; not so where no checksum would tell a file that
+    /// was put together from two: then every address and every call begins anew.
     ///
     /// # Errors
     /// [`FetchError::Failed`] with the reason of each address; [`FetchError::Cancelled`], [`FetchError::Full`],
@@ -189,16 +190,21 @@ impl Fetcher {
                 break partial;
             }
         };
+        if !checksum.proves() {
+            partial.clear()?;
+        }
         let resumed_bytes = partial.length();
         // An earlier attempt may have ended between the last byte and the renaming.
         let hashes = partial.hashes();
-        let whole = checksum.proves() || download.size.exact() == Some(resumed_bytes);
-        if resumed_bytes > 0 && whole && checksum.matches(&hashes) {
+        if resumed_bytes > 0 && checksum.matches(&hashes) {
             partial.finish()?;
             return Ok(Fetched { sha256: hashes.sha256, address: None, resumed_bytes });
         }
         let mut failures = Vec::new();
         for address in download.addresses {
+            if !checksum.proves() {
+                partial.clear()?;
+            }
             match self.try_address(download, address, &mut partial, progress, cancel)? {
                 Ok(hashes) => {
                     partial.finish()?;
@@ -211,7 +217,7 @@ impl Fetcher {
                 }
             }
         }
-        if partial.length() == 0 {
+        if partial.length() == 0 || !checksum.proves() {
             partial.discard();
         }
         Err(FetchError::Failed { label: label.to_owned(), failures })
@@ -230,9 +236,10 @@ impl Fetcher {
             return Ok(Err(Reason::Address));
         }
         let (mut failed, mut furthest, mut pause) = (0, partial.length(), self.settings.pause);
+        let mut validator = None;
         loop {
             let resumed = partial.length() > 0;
-            match self.attempt(download, address, partial, progress, cancel)? {
+            match self.attempt(download, address, partial, &mut validator, progress, cancel)? {
                 Outcome::Whole { packed } => {
                     let hashes = partial.hashes();
                     let looks_right = download.checksum.matches(&hashes);
@@ -296,16 +303,21 @@ impl Fetcher {
         }
     }
 
-    /// One request.
+    /// One request. Where no checksum tells, the validator says whether what has arrived is of the file as it is now.
     fn attempt(
         &self,
         download: &Download<'_>,
         address: &str,
         partial: &mut Partial,
+        validator: &mut Option<String>,
         progress: &dyn Progress,
         cancel: &Cancel,
     ) -> Result<Outcome, FetchError> {
-        let transfer = Transfer::start(&self.agent, address, partial.length());
+        let proves = download.checksum.proves();
+        if !proves && validator.is_none() {
+            partial.clear()?;
+        }
+        let transfer = Transfer::start(&self.agent, address, partial.length(), validator.as_deref());
         let head = match transfer.next(cancel)? {
             Event::Head(head) => head,
             Event::Broken(what) => return Ok(Outcome::Broken(Reason::Network(what))),
@@ -314,7 +326,13 @@ impl Fetcher {
         if address.starts_with("https://") && !head.address.starts_with("https://") {
             return Ok(Outcome::Refused(Reason::Insecure { to: head.address }));
         }
-        let total = match announced(&head, download.size, partial)? {
+        if !proves && head.status == 200 {
+            validator.clone_from(&head.validator);
+        } else if !proves && head.status == 206 && head.validator.is_some() && head.validator != *validator {
+            partial.clear()?;
+            return Ok(Outcome::Broken(Reason::Network("the file was changed meanwhile".to_owned())));
+        }
+        let total = match announced(&head, download.size, proves, partial)? {
             Ok(total) => total,
             Err(outcome) => return Ok(outcome),
         };
@@ -350,12 +368,17 @@ impl Fetcher {
 
 /// Prepares what is there for what the server is about to send: the file's size where it is known, or the outcome of an
 /// attempt that ends here.
-fn announced(head: &Head, size: Size, partial: &mut Partial) -> Result<Result<Option<u64>, Outcome>, FetchError> {
+fn announced(
+    head: &Head,
+    size: Size,
+    proves: bool,
+    partial: &mut Partial,
+) -> Result<Result<Option<u64>, Outcome>, FetchError> {
     let range = head.range.unwrap_or(crate::transfer::ContentRange { begin: None, total: None });
     let wrong = |total: &u64| *total > size.most() || size.exact().is_some_and(|exact| *total != exact);
     let total = match head.status {
         // What has arrived may still be gone on with elsewhere.
-        200 if head.page && head.length.as_ref().is_some_and(wrong) => {
+        200 | 206 if head.page && (!proves || head.status == 200 && head.length.as_ref().is_some_and(wrong)) => {
             return Ok(Err(Outcome::Refused(Reason::WebPage)));
         }
         200 => {

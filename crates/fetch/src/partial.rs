@@ -13,7 +13,7 @@ use crate::error::FetchError;
 const PIECE_BYTES: usize = 1 << 18;
 
 /// So much is looked at to know a web page.
-const PAGE_BYTES: u64 = 512;
+const PAGE_BYTES: u64 = 4096;
 
 const OPERATION: &str = "preparing a download";
 
@@ -131,8 +131,7 @@ impl Partial {
             self.file.seek(SeekFrom::End(0))
         };
         read().map_err(FetchError::io("looking at a download"))?;
-        let text = begin.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&begin).trim_ascii_start().to_ascii_lowercase();
-        Ok(text.starts_with(b"<!doctype html") || text.starts_with(b"<html"))
+        Ok(begins_a_page(&begin))
     }
 
     /// Puts what it unpacks to (as gzip, at most so many bytes) in its own place; `false` when it does not.
@@ -212,6 +211,22 @@ impl Partial {
     }
 }
 
+/// Whether bytes begin with what HTML does, behind a declaration of XML and comments that may stand first.
+fn begins_a_page(bytes: &[u8]) -> bool {
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).to_ascii_lowercase();
+    let mut rest = text.trim_ascii_start();
+    while let Some(behind) = behind(rest, b"<?xml", b"?>").or_else(|| behind(rest, b"<!--", b"-->")) {
+        rest = behind.trim_ascii_start();
+    }
+    rest.starts_with(b"<!doctype html") || rest.starts_with(b"<html")
+}
+
+/// What follows something that begins and ends so, where that is what stands first.
+fn behind<'a>(text: &'a [u8], begin: &[u8], end: &[u8]) -> Option<&'a [u8]> {
+    let inside = text.strip_prefix(begin)?;
+    inside.windows(end.len()).position(|window| window == end).map(|at| &inside[at + end.len()..])
+}
+
 /// Whether the file that stands at a path is the open one.
 #[cfg(unix)]
 fn is_named(file: &File, path: &Path) -> io::Result<bool> {
@@ -250,6 +265,22 @@ pub(crate) fn hashes_of(path: &Path, checksum: &Checksum, cancel: &Cancel) -> Re
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pages_are_known_behind_what_may_stand_before_them() {
+        for (text, is_page) in [
+            ("<!DOCTYPE html>", true),
+            ("\u{feff} \n<HTML lang=\"en\">", true),
+            ("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<!DOCTYPE html PUBLIC \"x\">", true),
+            ("<!-- saved -->\n<!----><html>", true),
+            ("<?xml version=\"1.0\"?><!-- <html> --><annotation/>", false),
+            ("<!-- it never ends <html>", false),
+            ("a,b\n<html>", false),
+            ("", false),
+        ] {
+            assert_eq!(begins_a_page(text.as_bytes()), is_page, "{text}");
+        }
+    }
 
     #[test]
     fn who_locks_what_another_has_finished_begins_again() {

@@ -36,6 +36,8 @@ pub(crate) struct Head {
     pub(crate) page: bool,
     /// It packs what it sends, though not asked to.
     pub(crate) packed: bool,
+    /// What tells this state of the file from any other: a strong `ETag`, or else `Last-Modified`.
+    pub(crate) validator: Option<String>,
 }
 
 /// `Content-Range: bytes BEGIN-END/TOTAL`, or `bytes */TOTAL` when nothing of the file is sent.
@@ -59,13 +61,13 @@ pub(crate) struct Transfer {
 }
 
 impl Transfer {
-    /// Asks for the file from a byte on.
-    pub(crate) fn start(agent: &Agent, address: &str, from: u64) -> Transfer {
+    /// Asks for the file from a byte on; with a validator, for all of it if it is in another state by now.
+    pub(crate) fn start(agent: &Agent, address: &str, from: u64, validator: Option<&str>) -> Transfer {
         let (sender, events) = sync_channel(PIECES);
-        let (agent, address) = (agent.clone(), address.to_owned());
+        let (agent, address, validator) = (agent.clone(), address.to_owned(), validator.map(str::to_owned));
         // The thread ends when nobody listens any more, or at the latest when its own time limits pass.
         std::thread::spawn(move || {
-            if let Err(broken) = request(&agent, &address, from, &sender) {
+            if let Err(broken) = request(&agent, &address, from, validator.as_deref(), &sender) {
                 let _ = sender.send(Event::Broken(broken));
             }
         });
@@ -87,11 +89,20 @@ impl Transfer {
     }
 }
 
-fn request(agent: &Agent, address: &str, from: u64, sender: &SyncSender<Event>) -> Result<(), String> {
+fn request(
+    agent: &Agent,
+    address: &str,
+    from: u64,
+    validator: Option<&str>,
+    sender: &SyncSender<Event>,
+) -> Result<(), String> {
     // The file's own bytes are what is wanted, not a packed form of them.
     let mut request = agent.get(address).header("Accept-Encoding", "identity");
     if from > 0 {
         request = request.header("Range", format!("bytes={from}-"));
+        if let Some(validator) = validator {
+            request = request.header("If-Range", validator);
+        }
     }
     let response = request.call().map_err(explain)?;
     let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
@@ -102,6 +113,10 @@ fn request(agent: &Agent, address: &str, from: u64, sender: &SyncSender<Event>) 
         address: response.get_uri().to_string(),
         page: header("content-type").is_some_and(|kind| kind.trim().to_ascii_lowercase().starts_with("text/html")),
         packed: header("content-encoding").is_some_and(|kind| kind.to_ascii_lowercase().contains("gzip")),
+        validator: header("etag")
+            .filter(|tag| tag.starts_with('"'))
+            .or_else(|| header("last-modified"))
+            .map(str::to_owned),
     };
     if sender.send(Event::Head(head)).is_err() {
         return Ok(());

@@ -540,3 +540,76 @@ fn a_file_without_a_published_checksum_must_have_its_size() {
     assert_eq!(failures(fetch(server.address("/file"), Size::AtMost(1 << 20)))[0].reason, Reason::WebPage);
     assert!(!target.exists());
 }
+
+/// Adds a header line to an answer.
+fn with_header(mut steps: Vec<Step>, line: &str) -> Vec<Step> {
+    if let Step::Send(bytes) = &mut steps[0] {
+        *bytes = String::from_utf8_lossy(bytes).replacen("\r\n", &format!("\r\n{line}\r\n"), 1).into_bytes();
+    }
+    steps
+}
+
+#[test]
+fn without_a_checksum_no_file_is_put_together_from_two() {
+    let (old, new) = (vec![b'o'; 30_000], vec![b'n'; 30_000]);
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let target = folder.path().join("list.bin");
+    let fetch = |addresses: &[String]| {
+        let (checksum, size) = (Checksum::Unpublished, Size::Exact(30_000));
+        let download = Download { label: "x", addresses, checksum: &checksum, size, target: &target };
+        let result = Fetcher::with_settings(settings()).expect("a fetcher").fetch(&download, &Silent, &Cancel::new());
+        let bytes = || std::fs::read(&target).expect("the file");
+        let count = |letter: u8| bytes().iter().filter(|&&byte| byte == letter).count();
+        result.map(|fetched| (fetched.resumed_bytes, count(b'o'), count(b'n')))
+    };
+    // Another mirror has another build: it is asked for all of it, as is any address in a later call.
+    let (a, b) = (old.clone(), new.clone());
+    let server = Server::start(move |_, asked| match asked.line.as_str() {
+        "GET /broken HTTP/1.1" => {
+            with_header(ranged(&a, asked, if asked.from.is_none() { 10_000 } else { 0 }), "ETag: \"old\"")
+        }
+        _ => with_header(ranged(&b, asked, usize::MAX), "ETag: \"new\""),
+    });
+    assert_eq!(fetch(&["/broken", "/good"].map(|path| server.address(path))).expect("the mirror"), (0, 0, 30_000));
+    std::fs::remove_file(&target).expect("removable");
+    std::fs::write(folder.path().join(".list.bin.unproven.part"), &old[..20_000]).expect("writable");
+    assert_eq!(fetch(&[server.address("/good")]).expect("anew"), (0, 0, 30_000));
+    std::fs::remove_file(&target).expect("removable");
+    std::fs::write(folder.path().join(".list.bin.unproven.part"), &old).expect("writable");
+    assert_eq!(fetch(&[server.address("/good")]).expect("anew, though the size is right"), (0, 0, 30_000));
+    std::fs::remove_file(&target).expect("removable");
+    // One address, which breaks off and has another build then: (what the server says of its state, whether it minds what the
+    // client says of it, the first byte of each request).
+    let same = "ETag: \"old\"";
+    for (before, after, minds, from) in [
+        (same, same, true, vec![None, Some(10_000)]),
+        ("Last-Modified: x", "Last-Modified: x", true, vec![None, Some(10_000)]),
+        (same, "ETag: \"new\"", true, vec![None, Some(10_000)]),
+        (same, "ETag: \"new\"", false, vec![None, Some(10_000), None]),
+        ("ETag: W/\"weak\"", "ETag: W/\"weak\"", true, vec![None, None]),
+        ("X-None: x", "X-None: x", true, vec![None, None]),
+    ] {
+        let changes = before != after || before.contains("weak") || before.contains("None");
+        let (a, b) = (old.clone(), if changes { new.clone() } else { old.clone() });
+        let server = Server::start(move |number, asked| {
+            if number == 0 {
+                return with_header(ranged(&a, asked, 10_000), before);
+            }
+            let stated = |said: &String| after.to_lowercase().ends_with(said.as_str());
+            let goes_on = !minds || asked.if_range.as_ref().is_none_or(stated);
+            with_header(if goes_on { ranged(&b, asked, usize::MAX) } else { whole(&b) }, after)
+        });
+        let expected = if changes { (0, 0, 30_000) } else { (0, 30_000, 0) };
+        assert_eq!(fetch(&[server.address("/file")]).expect("in the end"), expected, "{before}, {after}");
+        let asked: Vec<Option<usize>> = server.asked().iter().map(|asked| asked.from).collect();
+        assert_eq!(asked, from, "{before}, {after}");
+        std::fs::remove_file(&target).expect("removable");
+    }
+    // What is announced as a page is one, whatever it holds; a failure leaves nothing behind.
+    let server = Server::start(move |_, _| with_header(whole(&old), "Content-Type: text/html"));
+    let Err(FetchError::Failed { failures: page, .. }) = fetch(&[server.address("/file")]) else {
+        panic!("a page is expected to be refused")
+    };
+    assert_eq!(page[0].reason, Reason::WebPage);
+    assert_eq!(files(folder.path()), Vec::<String>::new());
+}

@@ -44,7 +44,7 @@ impl Default for Bounds {
 
 impl Bounds {
     /// The bytes that an archive of this size may unpack to.
-    fn total(&self, packed: u64) -> u64 {
+    pub(crate) fn total(&self, packed: u64) -> u64 {
         self.bytes.min(packed.saturating_mul(self.ratio).max(RATIO_FREE))
     }
 }

@@ -43,14 +43,7 @@ pub(crate) fn open(file: &Blob, name: Option<&str>) -> Result<Array, String> {
         return Ok(Array { header, values: file.clone(), offset });
     }
     let mut arrays = Npz::open(BufReader::new(file.reader())).map_err(text)?;
-    let name = match (name, arrays.names()) {
-        (Some(name), names) if names.iter().any(|known| known == name) => name.to_owned(),
-        (None, [only]) => only.clone(),
-        (name, names) => {
-            let wanted = name.map_or("a name is needed".into(), |name| format!("no array {name:?}"));
-            return Err(format!("{wanted}; the arrays of the file: {}", names.join(", ").escape_debug()));
-        }
-    };
+    let name = chosen(arrays.names(), name)?;
     // What lies in the file as it is needs no copy: the whole file's hash was proven.
     if let Some((header, offset)) = arrays.stored(&name).map_err(text)?
         && header.data_bytes().is_ok_and(|bytes| offset.checked_add(bytes).is_some_and(|end| end <= file.len()))
@@ -68,6 +61,35 @@ pub(crate) fn open(file: &Blob, name: Option<&str>) -> Result<Array, String> {
     });
     let (header, values) = unpacked.map_err(text)?;
     Ok(Array { header, values, offset: 0 })
+}
+
+/// Compares the checksum of the array that [`open`] opens. That leaves out those that are not packed, lest every opening read
+/// all of them: once, when the file is taken in, is enough. A `.npy` has none.
+///
+/// # Errors
+/// When the checksum is another, or as [`open`].
+pub(crate) fn prove(file: &Blob, name: Option<&str>) -> Result<(), String> {
+    if !is_npz(file) {
+        return Ok(());
+    }
+    let mut arrays = Npz::open(BufReader::new(file.reader())).map_err(|error| error.to_string())?;
+    let name = chosen(arrays.names(), name)?;
+    let read = arrays.read(&name, |_, elements| {
+        std::io::copy(elements, &mut std::io::sink()).map_err(|error| FormatError(format!("damaged data: {error}")))
+    });
+    read.map(drop).map_err(|error| format!("array {name:?}: {error}"))
+}
+
+/// The name of an array of an `.npz`, where it has one of this name, or only one.
+fn chosen(names: &[String], name: Option<&str>) -> Result<String, String> {
+    match (name, names) {
+        (Some(name), names) if names.iter().any(|known| known == name) => Ok(name.to_owned()),
+        (None, [only]) => Ok(only.clone()),
+        (name, names) => {
+            let wanted = name.map_or("a name is needed".into(), |name| format!("no array {name:?}"));
+            Err(format!("{wanted}; the arrays of the file: {}", names.join(", ").escape_debug()))
+        }
+    }
 }
 
 impl Array {
@@ -135,8 +157,9 @@ struct Turned<'a> {
 impl<'a> Turned<'a> {
     fn new(array: &'a Array) -> Turned<'a> {
         let (rows, rest) = array.header.shape.split_first().map_or((0, &[][..]), |(first, rest)| (*first, rest));
-        // All elements are there, so that no product is beyond the file.
-        Turned { array, rows, width: rest.iter().product(), done: 0, block: Vec::new(), given: 0 }
+        // All elements are there: a product beyond the range stands beside an axis of length 0, and there is nothing to turn.
+        let width = rest.iter().try_fold(1, |width: usize, &length| width.checked_mul(length)).unwrap_or(0);
+        Turned { array, rows, width, done: 0, block: Vec::new(), given: 0 }
     }
 
     /// Where the element of a row stands among the elements of a row, when the first axis is the fastest.
@@ -189,5 +212,37 @@ pub fn fuzz(bytes: &[u8]) {
                 let _ = values.slice(offset, 3072);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_beyond_the_range_beside_none_are_no_elements() {
+        let text = "{'descr': '|u1', 'fortran_order': True, 'shape': (0, 4294967295, 4294967295, 3), }";
+        let file = [b"\x93NUMPY\x01\0\x76\0".as_slice(), format!("{text:<117}\n").as_bytes()].concat();
+        let array = open(&Blob::memory(file), None).expect("an empty array");
+        assert_eq!(Turned::new(&array).width, 0, "nothing to turn");
+        assert_eq!(array.into_u8().expect("an empty array").0.len(), 0);
+    }
+
+    #[test]
+    fn a_flipped_byte_of_a_stored_array_is_found() {
+        let whole = include_bytes!("../../tests/fixtures/arrays/both.npz").as_slice();
+        let file = Blob::memory(whole);
+        let names = Npz::open(std::io::Cursor::new(whole)).expect("valid").names().to_vec();
+        for name in &names {
+            prove(&file, Some(name)).expect("valid");
+            let array = open(&file, Some(name)).expect("valid");
+            let mut damaged = whole.to_vec();
+            damaged[array.offset as usize] ^= 1;
+            let damaged = Blob::memory(damaged);
+            open(&damaged, Some(name)).expect("its elements are not read");
+            let message = prove(&damaged, Some(name)).expect_err("another checksum");
+            assert!(message.contains(&format!("array {name:?}: ")) && message.contains("damaged data"), "{message}");
+        }
+        assert!(prove(&file, Some("none")).is_err_and(|what| what.contains("no array \"none\"")));
     }
 }

@@ -32,12 +32,14 @@ const LARGEST_RATIO: u64 = 2048;
 const ALWAYS_ALLOWED: u64 = 1 << 20;
 /// And none may be larger than this.
 const NEVER_ABOVE: u64 = 1 << 30;
+/// Largest side: what a JPEG can have. A line of a hundred million pixels is a small file, and squashed to a square an endless one.
+const LARGEST_SIDE: u32 = 65_535;
 
 /// Decodes a picture file; of which format it is, its first bytes say, not its name.
 ///
 /// # Errors
-/// What is wrong: none of the formats, damaged, cut off (a JPEG without its end marker is refused), or an image far larger
-/// than its file can hold.
+/// What is wrong: none of the formats, damaged, cut off (a JPEG without its end marker is refused), an image far larger
+/// than its file can hold, or one with a side above 65,535.
 pub fn decode(bytes: &[u8], reading: Reading) -> Result<RgbImage, String> {
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|error| error.to_string())?;
     match reader.format() {
@@ -54,6 +56,9 @@ pub fn decode(bytes: &[u8], reading: Reading) -> Result<RgbImage, String> {
     reader.limits(limits);
     let mut decoder = reader.into_decoder().map_err(|error| error.to_string())?;
     let (width, height) = decoder.dimensions();
+    if width.max(height) > LARGEST_SIDE {
+        return Err(format!("expected sides of up to {LARGEST_SIDE} pixels, found {width} x {height}"));
+    }
     let needed = decoder.total_bytes().max(3 * u64::from(width) * u64::from(height));
     if needed > allowed {
         return Err(format!(
@@ -203,5 +208,53 @@ mod tests {
         crc.update(&file[12..29]);
         file[29..33].copy_from_slice(&crc.sum().to_be_bytes());
         assert!(decode(&file).is_err());
+    }
+
+    #[test]
+    fn sides_have_a_limit_in_every_format() {
+        let line = |length: usize| png(&vec![7; length], 1, length as u32, ExtendedColorType::L8);
+        let whole = decode(&line(65_535)).expect("the largest side");
+        let squashed = crate::resize::bilinear(&whole, 224, 224).expect("a valid size");
+        assert_eq!(squashed.pixels[..3], [7, 7, 7]);
+        let message = "expected sides of up to 65535 pixels, found 1 x 65536";
+        assert_eq!(decode(&line(65_536)).expect_err("too long"), message);
+        let pnm = [b"P5 65536 1 255\n".as_slice(), &[0; 65_536]].concat();
+        assert!(decode(&pnm).is_err_and(|what| what.contains("found 65536 x 1")));
+    }
+
+    /// A JPEG header, and 500 scans that hold nothing.
+    fn scans(kind: u8, side: u16, padding: usize) -> Vec<u8> {
+        let [high, low] = side.to_be_bytes();
+        let mut file = vec![0xff, 0xd8, 0xff, 0xdb, 0, 67, 0];
+        file.extend([1; 64]);
+        file.extend([0xff, kind, 0, 11, 8, high, low, high, low, 1, 1, 0x11, 0]);
+        for class in [0x00, 0x10] {
+            file.extend([0xff, 0xc4, 0, 20, class, 1]);
+            file.extend([0; 15]);
+            file.push(0);
+        }
+        for _ in 0..500 {
+            let last = if kind == 0xc2 { 0 } else { 63 };
+            file.extend([0xff, 0xda, 0, 8, 1, 1, 0, 0, last, 0]);
+        }
+        for _ in 0..padding {
+            file.extend([0xff, 0xfe, 0xff, 0xff]);
+            file.extend([0; 65_533]);
+        }
+        file.extend([0xff, 0xd9]);
+        file
+    }
+
+    #[test]
+    fn many_empty_scans_of_a_large_jpeg_are_refused_soon() {
+        for (kind, side) in [(0xc0, 15_000), (0xc2, 11_000)] {
+            let start = std::time::Instant::now();
+            let message = decode(&scans(kind, side, 8)).expect_err("500 scans");
+            assert!(message.contains("scans visit"), "{message}");
+            assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
+        }
+        assert!(decode(&scans(0xc2, 64, 0)).is_ok(), "a small one takes no time");
+        let message = decode(&scans(0xc2, 18_000, 8)).expect_err("coefficients");
+        assert!(message.contains("in memory"), "{message}");
     }
 }

@@ -2,18 +2,19 @@
 //!
 //! The forms ustar, pax and GNU are read, with long names and sizes; sparse files are refused. Links are passed over.
 
+pub(crate) mod header;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read;
 
-use tar::{Archive, EntryType};
+use tar::EntryType;
 
+use crate::archive::Bounds;
 use crate::blob::Blob;
 use crate::decode::gzip;
 use crate::decode::zip::{foreign_image_ending, is_image_name};
 use crate::manifest::is_inside;
+use header::{BLOCK, Block, Headers, Member, padded};
 
-/// A block of an archive: headers and files begin at multiples of it.
-const BLOCK: u64 = 512;
 /// A picture larger than this is refused.
 const LARGEST_ENTRY: u64 = 1 << 30;
 /// A label is a number, or the name of a class.
@@ -40,13 +41,13 @@ pub(crate) struct Contents {
     pub links: usize,
 }
 
-/// The archive itself, where it is packed by gzip.
+/// The archive itself, where it is packed by gzip; it may become as large as one that is unpacked into a folder.
 pub(crate) fn unpacked(blob: &Blob) -> Result<Blob, String> {
     let head = blob.slice(0, blob.len().min(2)).map_err(|error| error.to_string())?;
     if *head != [0x1f, 0x8b] {
         return Ok(blob.clone());
     }
-    gzip::spool(blob, u64::MAX)
+    gzip::spool(blob, Bounds::default().total(blob.len()))
 }
 
 /// Lists the pictures of an archive that is not packed. With `label`, the text of the file `<key>.<label>` beside each is
@@ -56,21 +57,31 @@ pub(crate) fn unpacked(blob: &Blob) -> Result<Blob, String> {
 /// A damaged or truncated archive, a path that leaves it, a picture twice, without its label, sparse or of a kind that nothing
 /// here reads.
 pub(crate) fn contents(blob: &Blob, label: Option<&str>) -> Result<Contents, String> {
-    let damaged = |error: std::io::Error| format!("damaged or truncated tar file: {error}");
-    let mut archive = Archive::new(blob.reader());
-    let (mut found, mut texts, mut end) = (Contents::default(), BTreeMap::new(), 0);
-    for entry in archive.entries_with_seek().map_err(damaged)? {
-        let mut entry = entry.map_err(damaged)?;
-        let (offset, size) = (entry.raw_file_position(), entry.size());
-        let name = String::from_utf8(entry.path_bytes().into_owned())
-            .map_err(|error| format!("entry {:?}: its name is not UTF-8", String::from_utf8_lossy(error.as_bytes())))?;
+    let (mut found, mut texts) = (Contents::default(), BTreeMap::new());
+    let (mut headers, mut at) = (Headers::default(), 0);
+    loop {
+        let block = blob.slice(at, BLOCK).map_err(|_| "truncated tar file: it has no end mark")?;
+        let block = block.first_chunk().ok_or("truncated tar file")?;
+        let offset = at + BLOCK;
+        let Member { kind, size, name, shown, .. } = match headers.block(block)? {
+            // A whole archive ends in blocks of zeros; one that was cut between two files does not.
+            Block::End => break,
+            Block::Entry(member) => member,
+            Block::Names(kind, size) => {
+                let bytes = blob.slice(offset, size).map_err(|_| "truncated tar file: a name is not all there")?;
+                headers.names(kind, &bytes)?;
+                at = offset + padded(size);
+                continue;
+            }
+        };
+        let name = name.ok_or_else(|| format!("entry {shown:?}: its name is not UTF-8"))?;
         let name = name.trim_start_matches("./");
-        end = offset
+        at = offset
             .checked_add(size)
             .filter(|&end| end <= blob.len())
-            .and_then(|end| end.checked_next_multiple_of(BLOCK))
+            .map(padded)
             .ok_or_else(|| format!("truncated tar file: {size} bytes of {name:?} are not all there"))?;
-        match entry.header().entry_type() {
+        match kind {
             EntryType::Regular | EntryType::Continuous => {}
             EntryType::Link | EntryType::Symlink => {
                 found.links += 1;
@@ -79,20 +90,13 @@ pub(crate) fn contents(blob: &Blob, label: Option<&str>) -> Result<Contents, Str
             EntryType::GNUSparse => return Err(format!("entry {name:?} is a sparse file")),
             _ => continue,
         }
-        let extensions = entry.pax_extensions().map_err(damaged)?;
-        let sparse = |extension: Result<tar::PaxExtension<'_>, _>| {
-            extension.is_ok_and(|extension| extension.key_bytes().starts_with(b"GNU.sparse"))
-        };
-        if extensions.into_iter().flatten().any(sparse) {
-            return Err(format!("entry {name:?} is a sparse file"));
-        }
         let (key, ending) = key_and_ending(name);
         if label.is_some() && label == ending {
             if size > LARGEST_LABEL {
                 return Err(format!("entry {name:?}: {size} bytes are no label"));
             }
-            let mut text = String::new();
-            entry.read_to_string(&mut text).map_err(|error| format!("entry {name:?}: {error}"))?;
+            let bytes = blob.slice(offset, size).map_err(|error| format!("entry {name:?}: {error}"))?;
+            let text = std::str::from_utf8(&bytes).map_err(|error| format!("entry {name:?}: {error}"))?;
             if texts.insert(key.to_owned(), Box::from(text.trim())).is_some() {
                 return Err(format!("entry {name:?} is there twice"));
             }
@@ -107,11 +111,6 @@ pub(crate) fn contents(blob: &Blob, label: Option<&str>) -> Result<Contents, Str
         } else if let Some(ending) = foreign_image_ending(name) {
             return Err(format!("entry {name:?}: pictures of the kind {ending} are not read"));
         }
-    }
-    // A whole archive ends in blocks of zeros; one that was cut between two files does not.
-    let mark = blob.slice(end, BLOCK).map_err(|_| "truncated tar file: it has no end mark")?;
-    if mark.iter().any(|&byte| byte != 0) {
-        return Err("damaged tar file: no end mark behind its last entry".into());
     }
     let mut seen = BTreeSet::new();
     if let Some(again) = found.pictures.iter().find(|entry| !seen.insert(&entry.name)) {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use oodlab_base::{Cancel, Progress};
@@ -16,6 +17,7 @@ use crate::error::DatasetError;
 use crate::index::{Index, IndexedFile};
 use crate::library::{Library, open_parts};
 use crate::manifest::{Manifest, Role, Split};
+use crate::source::{Part, other_folders};
 
 impl Library {
     pub(super) fn execute(
@@ -59,30 +61,31 @@ impl Library {
         let nothing_left = unreadable.len() == outcomes.len() && before.files.is_empty();
         let mut unknown = unreadable.iter().filter(|(path, _)| !manifest.broken.contains(path)).peekable();
         if unknown.peek().is_some() && (!options.allow_unreadable || nothing_left) {
-            let first: Vec<String> = unreadable.iter().take(3).map(|(path, what)| format!("{path} ({what})")).collect();
+            let unknown: Vec<String> = unknown.map(|(path, what)| format!("{path} ({what})")).collect();
             return Err(DatasetError::Unreadable {
                 name: manifest.name.clone(),
-                count: unreadable.len(),
+                count: unknown.len(),
                 total: outcomes.len(),
-                first: first.join(", "),
+                first: unknown[..unknown.len().min(3)].join(", "),
             });
         }
-        let added: Vec<&IndexedFile> =
-            outcomes.iter().filter_map(|o| if let Outcome::Added(file) = o { Some(file) } else { None }).collect();
-        import.stage.commit(added.iter().map(|file| file.path.as_str()))?;
+        let Import { stage, copied_instead, .. } = import;
+        let added = || outcomes.iter().filter_map(|o| if let Outcome::Added(file) = o { Some(file) } else { None });
+        let bytes = added().map(|file| file.size).sum();
+        let staged: BTreeSet<String> = added().map(|file| file.path.clone()).collect();
         let kept = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Kept)).count() + made_before;
-        let (added, bytes) = (added.len(), added.iter().map(|file| file.size).sum());
-        let copied = import.copied_instead.load(Ordering::Relaxed);
+        // Everything that can be wrong with the set as a whole shows here, while nothing visible has changed.
+        let index = self.merged(manifest, before, outcomes, (&stage, &staged), &mut notes)?;
+        let copied = copied_instead.load(Ordering::Relaxed);
         if copied > 0 {
             notes.push(format!("{copied} files could not be linked (another file system?) and were copied"));
         }
-        drop(import);
-        drop(picks);
-        self.merged(manifest, before, outcomes, &mut notes)?.write(&folder)?;
+        stage.commit(staged.iter().map(String::as_str))?;
+        index.write(&folder)?;
         drop(unpacked);
         Ok(ImportReport {
             name: manifest.name.clone(),
-            added,
+            added: staged.len(),
             kept,
             bytes,
             unreadable,
@@ -91,12 +94,14 @@ impl Library {
         })
     }
 
-    /// The old index with the new files, and the images of every split counted by opening it.
+    /// The old index with the new files, and the images of every split counted by opening it; the new files are still on the
+    /// stage, under these paths.
     fn merged(
         &self,
         manifest: &Manifest,
         before: Index,
         outcomes: Vec<Outcome>,
+        (stage, staged): (&Stage, &BTreeSet<String>),
         notes: &mut Vec<String>,
     ) -> Result<Index, DatasetError> {
         let mut new: Vec<IndexedFile> = outcomes
@@ -118,18 +123,35 @@ impl Library {
         index.files.append(&mut new);
         index.files.sort_by(|a, b| a.path.cmp(&b.path));
         index.images.clear();
+        let on_stage: Arc<Path> = stage.folder().into();
         for (split, options) in &manifest.splits {
-            let parts = self.imported_parts(manifest, split, &index);
+            let mut parts = self.imported_parts(manifest, split, &index);
+            for (path, folder) in parts.iter_mut().filter_map(Part::place_mut) {
+                if staged.contains(path) {
+                    *folder = on_stage.clone();
+                }
+            }
             if let Some(list) = missing_list(options, &index) {
                 notes.push(format!("split {split} has no images yet: its list {list} is missing"));
             }
             let images = if !parts.iter().any(|part| part.role == Role::Images) {
                 0
             } else {
+                if let Some((found, stated)) = other_folders(manifest, split, &parts) {
+                    notes.push(format!(
+                        "split {split} has images of {found} classes, {stated} expected: its images have no labels"
+                    ));
+                }
                 match open_parts(manifest, split, parts, None, None) {
                     Ok(set) => set.len(),
                     // A list of which no image is there.
                     Err(DatasetError::Empty { .. }) => 0,
+                    Err(DatasetError::Decode { path, what }) => {
+                        // The stage will be gone when this is read.
+                        let below =
+                            Path::new(&path).strip_prefix(stage.folder()).map(|path| path.display().to_string());
+                        return Err(DatasetError::decode(below.unwrap_or(path), what));
+                    }
                     Err(error) => return Err(error),
                 }
             };

@@ -11,7 +11,7 @@ use crate::blob::{Blob, IN_MEMORY};
 use crate::error::DatasetError;
 use crate::hash::Digest;
 use crate::index::{Index, IndexedFile};
-use crate::manifest::{Format, Manifest};
+use crate::manifest::{Format, Manifest, Role};
 use crate::source;
 use crate::sums::{Sums, as_many};
 
@@ -136,7 +136,7 @@ impl Import<'_> {
                 }
                 Ok(Outcome::Added(file))
             }
-            Err(what) if matches!(self.manifest.format, Format::ImageFolder { .. }) => {
+            Err(what) if pick.role != Role::List && matches!(self.manifest.format, Format::ImageFolder { .. }) => {
                 file.unreadable = Some(what);
                 Ok(Outcome::Unreadable(file))
             }

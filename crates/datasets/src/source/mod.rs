@@ -2,7 +2,9 @@
 
 mod arrays;
 mod cifar;
+mod classes;
 mod folder;
+mod fuzz;
 mod generated;
 mod idx;
 mod list;
@@ -209,6 +211,7 @@ pub(crate) fn open(
 
 pub(crate) use cifar::layout as cifar_layout;
 pub(crate) use folder::{class_of, other_folders};
+pub use fuzz::fuzz_inspect;
 
 /// Decodes a whole file, or reads a list, before it is taken in; the message says what is wrong.
 pub(crate) fn inspect(manifest: &Manifest, role: Role, path: &str, blob: &Blob) -> Result<(), String> {

@@ -15,8 +15,14 @@ pub(super) fn open(manifest: &Manifest, split: &str, parts: &[Part], limit: usiz
 
 /// Checks a whole file: see [`super::inspect`].
 pub(super) fn inspect(manifest: &Manifest, role: Role, blob: &Blob) -> Result<(), String> {
+    let Format::Numpy { images, labels: names, .. } = &manifest.format else { return Err("not a numpy set".into()) };
     if role == Role::Labels {
+        numpy::prove(blob, names.as_deref())?;
         return labels_file(manifest, blob).map(drop);
+    }
+    numpy::prove(blob, images.as_deref())?;
+    if names.is_some() {
+        numpy::prove(blob, names.as_deref())?;
     }
     let (grid, labels) = read(manifest, blob)?;
     if let Some(labels) = labels
@@ -64,4 +70,27 @@ fn grid_of(array: Array, axes: Axes) -> Result<Grid, String> {
     let size = (side(width)?, side(height)?);
     let (values, offset) = array.into_u8()?;
     Ok(Grid::dense(values, offset, count, size, order))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Elements that are not packed are read in place, whatever the checksum: it is compared when the file is taken in.
+    #[test]
+    fn a_flipped_byte_is_found_when_the_file_is_taken_in() {
+        let manifest = Manifest::parse(
+            "x.yaml",
+            "{name: x, title: x, licence: x, citation: x, format: {kind: numpy, images: data, labels: targets}, \
+             files: [{path: x.npz, split: test}], splits: {test: {}}}",
+        );
+        let manifest = manifest.expect("a manifest");
+        let whole = include_bytes!("../../tests/fixtures/arrays/both.npz").to_vec();
+        inspect(&manifest, Role::Images, &Blob::memory(whole.clone())).expect("valid");
+        let (grid, _) = read(&manifest, &Blob::memory(whole.clone())).expect("valid");
+        let mut damaged = whole;
+        damaged[grid.offset as usize + 7] ^= 4;
+        let message = inspect(&manifest, Role::Images, &Blob::memory(damaged)).expect_err("another checksum");
+        assert!(message.contains("array \"data\": damaged data"), "{message}");
+    }
 }

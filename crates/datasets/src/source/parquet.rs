@@ -1,11 +1,11 @@
 //! Parquet files with a column of pictures.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use oodlab_base::{Key, KeyBuilder};
 use rayon::prelude::*;
 
+use super::classes::Classes;
 use super::{Part, Source, check_size};
 use crate::blob::Blob;
 use crate::decode::parquet::{Column, Table, Value, Values};
@@ -169,28 +169,17 @@ fn no_column(table: &Table, name: &str) -> String {
 fn labels(manifest: &Manifest, table: &Table, label: Option<&str>) -> Result<Vec<Option<u32>>, String> {
     let Some(name) = label else { return Ok(vec![None; table.rows() as usize]) };
     let column = table.column(table.find(name).ok_or_else(|| no_column(table, name))?)?;
-    let classes: BTreeMap<&[u8], u32> = manifest.class_names.iter().map(String::as_bytes).zip(0..).collect();
+    let classes = Classes::new(manifest);
     let mut labels = Vec::with_capacity(table.rows() as usize);
     for page in 0..column.pages() {
         let values = column.read(page)?;
         for row in 0..values.len() {
-            let fail = |what: &str| format!("row {}: label {what}", labels.len());
             let label = match values.get(row) {
-                Value::Absent => None,
-                Value::Number(number) if number < 0 => None,
-                Value::Number(number) => Some(u32::try_from(number).map_err(|_| fail("is too large"))?),
-                Value::Bytes(name) => {
-                    let known = classes.get(name).copied();
-                    let shown = || fail(&format!("{:?} is none of the class names", String::from_utf8_lossy(name)));
-                    Some(known.ok_or_else(shown)?)
-                }
+                Value::Absent => Ok(None),
+                Value::Number(number) => classes.of_number(number),
+                Value::Bytes(text) => classes.of_text(&String::from_utf8_lossy(text)),
             };
-            if let (Some(label), Some(classes)) = (label, manifest.class_count())
-                && label >= classes
-            {
-                return Err(fail(&format!("{label} is not below the number of classes, {classes}")));
-            }
-            labels.push(label);
+            labels.push(label.map_err(|what| format!("row {}: {what}", labels.len()))?);
         }
     }
     Ok(labels)
@@ -275,7 +264,7 @@ mod tests {
                 "no column is named \"picture\"; there are: image.bytes, image.path, label",
             ),
             ("pictures.parquet", "image: image, label: label", "classes: 1", "row 1: label 1 is not below"),
-            ("column.parquet", "image: picture, label: class", "class_names: [cat]", "row 0: label \"dog\" is none"),
+            ("column.parquet", "image: picture, label: class", "class_names: [cat]", "row 0: label \"dog\" is neither"),
             ("pictures.parquet", "image: image", "image_size: [3, 4]", "row 0: expected 3 x 4, found 4 x 3"),
             ("pictures.parquet", "image: label", "", "row 0: a number"),
             ("list.parquet", "image: path", "", "row 0: "),

@@ -1,10 +1,9 @@
 //! Tar files of pictures.
 
-use std::collections::BTreeMap;
-
 use oodlab_base::{Key, KeyBuilder};
 use rayon::prelude::*;
 
+use super::classes::Classes;
 use super::{Part, Source, check_size};
 use crate::blob::Blob;
 use crate::decode::picture;
@@ -77,25 +76,12 @@ impl TarImages {
 
 /// The label of every picture: the name of a class, or a number, a negative one meaning none.
 fn labels(manifest: &Manifest, contents: &Contents) -> Result<Vec<Option<u32>>, String> {
-    let classes: BTreeMap<&str, u32> = manifest.class_names.iter().map(String::as_str).zip(0..).collect();
     if contents.labels.is_empty() {
         return Ok(vec![None; contents.pictures.len()]);
     }
-    let label = |(entry, text): (&Entry, &str)| {
-        let fail = |what: String| format!("entry {:?}: label {text:?} {what}", entry.name);
-        let label = match (classes.get(text), text.parse::<i64>()) {
-            (Some(&label), _) => Some(label),
-            (None, Ok(number)) if number < 0 => None,
-            (None, Ok(number)) => Some(u32::try_from(number).map_err(|_| fail("is too large".into()))?),
-            (None, Err(_)) => return Err(fail("is neither a number nor the name of a class".into())),
-        };
-        match (label, manifest.class_count()) {
-            (Some(label), Some(classes)) if label >= classes => {
-                Err(fail(format!("is not below the number of classes, {classes}")))
-            }
-            _ => Ok(label),
-        }
-    };
+    let classes = Classes::new(manifest);
+    let label =
+        |(entry, text): (&Entry, &str)| classes.of_text(text).map_err(|what| format!("entry {:?}: {what}", entry.name));
     let texts = contents.labels.iter().map(|text| &**text);
     contents.pictures.iter().zip(texts).map(label).collect()
 }
@@ -185,8 +171,8 @@ mod tests {
     #[test]
     fn labels_that_do_not_fit_are_named() {
         for (more, expected) in [
-            ("classes: 2", "shard/000002.png\": label \"2\" is not below"),
-            ("class_names: ['0', '1']", "label \"2\" is not below"),
+            ("classes: 2", "shard/000002.png\": label 2 is not below"),
+            ("class_names: ['0', '1']", "label 2 is not below"),
         ] {
             let error = TarImages::open(&manifest(&["ustar.tar"], more), &[part("ustar.tar")], Some("cls"), 9).err();
             assert!(error.is_some_and(|error| error.to_string().contains(expected)), "{more}");

@@ -14,6 +14,8 @@ pub struct Asked {
     pub line: String,
     /// The first byte of `Range: bytes=N-`.
     pub from: Option<usize>,
+    /// `If-Range`, in lower case.
+    pub if_range: Option<String>,
 }
 
 /// A step of an answer.
@@ -89,7 +91,7 @@ fn serve(mut stream: TcpStream, log: &Mutex<Vec<Asked>>, answer: &(impl Fn(usize
 fn read_request(stream: &TcpStream) -> Option<Asked> {
     let mut lines = BufReader::new(stream).lines();
     let line = lines.next()?.ok()?;
-    let mut from = None;
+    let (mut from, mut if_range) = (None, None);
     for header in lines {
         let header = header.ok()?.to_lowercase();
         if header.is_empty() {
@@ -98,8 +100,11 @@ fn read_request(stream: &TcpStream) -> Option<Asked> {
         if let Some(range) = header.strip_prefix("range: bytes=") {
             from = range.trim_end_matches('-').parse().ok();
         }
+        if let Some(validator) = header.strip_prefix("if-range: ") {
+            if_range = Some(validator.to_owned());
+        }
     }
-    Some(Asked { line, from })
+    Some(Asked { line, from, if_range })
 }
 
 /// A head of an answer with these header lines.

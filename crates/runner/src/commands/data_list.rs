@@ -1,6 +1,6 @@
 //! `oodlab data list`: what is at hand, and how to get what is not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 use oodlab_datasets::{Benchmark, FetchOptions, Library, State, Status};
@@ -77,17 +77,23 @@ pub fn list(lab: &Lab, benchmark: Option<&str>, json: bool) -> Result<()> {
 }
 
 fn line(library: &Library, status: Status, uses: Vec<Use>) -> Result<Line> {
-    let splits = uses.iter().map(|one| one.split.clone()).collect();
+    let splits: Vec<String> = uses.iter().map(|one| one.split.clone()).collect::<BTreeSet<_>>().into_iter().collect();
+    // Only what is used: further splits may be a hundred times as large.
+    let some = splits.iter().map(|split| format!(" --split {split}")).collect::<String>();
     let plan = library.fetch_plan(&status.name, &FetchOptions { splits, ..FetchOptions::default() })?;
     let fetchable = !plan.wanted.is_empty() && plan.unavailable.is_empty();
     let name = &status.name;
     let enough = if uses.is_empty() { status.state == State::Present } else { plan.complete };
     let how_to_get = match (enough, plan.wanted.is_empty()) {
         (true, _) => None,
-        (false, false) if fetchable => Some(format!("oodlab data fetch {name}   ({})", plan.size())),
+        (false, false) if fetchable => Some(format!("oodlab data fetch {name}{some}   ({})", plan.size())),
         (false, false) => {
             let rest = plan.unavailable.join(", ");
-            Some(format!("oodlab data fetch {name}   ({}, without {rest}: {})", plan.size(), library.how_to_get(name)?))
+            Some(format!(
+                "oodlab data fetch {name}{some}   ({}, without {rest}: {})",
+                plan.size(),
+                library.how_to_get(name)?
+            ))
         }
         (false, true) => Some(library.how_to_get(name)?),
     };

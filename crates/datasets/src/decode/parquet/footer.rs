@@ -9,6 +9,11 @@ const DEEPEST: u32 = 32;
 /// A file has at most so many rows for each of its bytes: long runs of one label are packed to nearly nothing, pictures and paths
 /// are not.
 const MOST_ROWS_A_BYTE: u64 = 16;
+/// All paths together may be so many times as long as the footer: there every column stands with its own name only, and yet a
+/// real file has each path again beside each piece of the column.
+const MOST_PATHS_A_BYTE: usize = 64;
+/// Bytes that a name takes in memory beside its letters.
+const NAME: usize = std::mem::size_of::<String>();
 
 /// A column without columns below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,8 +105,9 @@ fn parse(bytes: &[u8]) -> Result<Footer, String> {
     let (mut leaves, mut elements) = (Vec::new(), elements.into_iter());
     let root = elements.next().ok_or("a Parquet file without a schema")?;
     let above = Leaf { path: Vec::new(), stored: None, levels: 0, repeated: false };
+    let mut room = bytes.len().saturating_mul(MOST_PATHS_A_BYTE);
     for _ in 0..root.children {
-        below(&mut elements, &above, DEEPEST, &mut leaves)?;
+        below(&mut elements, &above, DEEPEST, &mut leaves, &mut room)?;
     }
     if let Some(group) = groups.iter().find(|group: &&Group| group.pieces.len() != leaves.len()) {
         return Err(format!("a row group has {} columns, the schema {}", group.pieces.len(), leaves.len()));
@@ -134,15 +140,21 @@ fn element(reader: &mut Reader<'_>, kind: Kind) -> Result<Element, String> {
     Ok(element)
 }
 
-/// Collects the leaves of the next element; elements stand in the order of a walk through the tree.
+/// Collects the leaves of the next element; elements stand in the order of a walk through the tree. `room` is what their paths
+/// may still take.
 fn below(
     elements: &mut impl Iterator<Item = Element>,
     above: &Leaf,
     depth: u32,
     leaves: &mut Vec<Leaf>,
+    room: &mut usize,
 ) -> Result<(), String> {
     let depth = depth.checked_sub(1).ok_or("a schema that is nested too deeply")?;
     let element = elements.next().ok_or("a schema that is cut off")?;
+    let path = NAME + element.name.len() + above.path.iter().map(|name| NAME + name.len()).sum::<usize>();
+    *room = room.checked_sub(path).ok_or_else(|| {
+        format!("a schema whose names of columns take more than {MOST_PATHS_A_BYTE} times as much as it")
+    })?;
     let mut leaf = above.clone();
     leaf.path.push(element.name);
     leaf.levels += u32::from(element.repetition != 0);
@@ -158,7 +170,7 @@ fn below(
             leaves.push(leaf);
             Ok(())
         }
-        None => (0..element.children).try_for_each(|_| below(elements, &leaf, depth, leaves)),
+        None => (0..element.children).try_for_each(|_| below(elements, &leaf, depth, leaves, room)),
     }
 }
 
@@ -205,4 +217,37 @@ fn piece(reader: &mut Reader<'_>, kind: Kind) -> Result<Piece, String> {
     // Some writers put 0 where there is no dictionary.
     piece.start = dictionary.filter(|&dictionary| dictionary > 0 && dictionary < data).unwrap_or(data);
     Ok(piece)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn varint(mut value: usize) -> Vec<u8> {
+        let mut out = Vec::new();
+        while value >= 0x80 {
+            out.push(value as u8 | 0x80);
+            value >>= 7;
+        }
+        out.push(value as u8);
+        out
+    }
+
+    /// A schema of one group with a name of this length, and so many columns below it.
+    fn schema(name: usize, columns: usize) -> Vec<u8> {
+        let group = |name: usize, children: usize| {
+            [vec![0x48], varint(name), vec![b'n'; name], vec![0x15], varint(2 * children), vec![0]].concat()
+        };
+        let column = [0x15, 2, 0x38, 1, b'c', 0].repeat(columns);
+        let count = varint(columns + 2);
+        [vec![0x29, 0xfc], count, group(0, 1), group(name, columns), column, vec![0]].concat()
+    }
+
+    #[test]
+    fn a_long_name_above_many_columns_takes_no_memory() {
+        let footer = parse(&schema(40, 1000)).expect("valid");
+        assert_eq!((footer.leaves.len(), footer.leaves[999].path.join(".").len()), (1000, 42));
+        let message = parse(&schema(500_000, 80_000)).expect_err("40 GB of names");
+        assert!(message.contains("names of columns take more than 64 times"), "{message}");
+    }
 }

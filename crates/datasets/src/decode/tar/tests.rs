@@ -88,3 +88,19 @@ fn archives_without_an_end_are_truncated() {
     lying[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
     assert!(list(&lying, None).is_err_and(|what| what.contains("not all there")));
 }
+
+#[test]
+fn long_names_and_much_gzip_are_refused_before_they_are_read() {
+    let long =
+        archive(&[("././@LongLink", EntryType::GNULongName, &[b'n'; 70_000]), ("a.png", EntryType::Regular, b"x")]);
+    assert!(list(&long, None).is_err_and(|what| what.contains("a header of names of 70000 bytes, at most 65536")));
+    let pax = archive(&[("pax", EntryType::XHeader, &[b'n'; 70_000]), ("a.png", EntryType::Regular, b"x")]);
+    assert!(list(&pax, None).is_err_and(|what| what.contains("at most 65536")));
+    // An announced name without end is not looked for.
+    let lying = archive(&[("././@LongLink", EntryType::GNULongName, &[b'n'; 60_000])]);
+    assert!(list(&lying[..4096], None).is_err_and(|what| what.contains("truncated")));
+    let picture = vec![0; 20 << 20];
+    let packed = gzip::pack(&archive(&[("a.png", EntryType::Regular, &picture)])).expect("into memory");
+    let message = unpacked(&Blob::memory(packed)).expect_err("a thousand bytes of one");
+    assert!(message.contains("more than the 16777216 bytes allowed"), "{message}");
+}

@@ -22,6 +22,12 @@ use scan::{Component, Scan, Selected};
 
 /// More scans than this are refused: each of them visits every block, however few bytes it has.
 const MOST_SCANS: usize = 500;
+/// The scans of a progressive file may visit every block so often in the mean; encoders make ten scans, of which four to six
+/// visit a block. A sequential file needs one visit.
+const MOST_VISITS: u64 = 24;
+const MOST_SEQUENTIAL_VISITS: u64 = 2;
+/// So many visits are allowed whatever the size: they take less than a second.
+const VISITS_FREE: u64 = 1 << 23;
 
 /// The place in a block of the k-th coefficient of the file; runs that lead out of a block end in its last place.
 pub(super) const NATURAL: [u8; 80] = [
@@ -123,6 +129,8 @@ struct Reader<'a> {
     restart_interval: usize,
     frame: Option<Frame>,
     scans: usize,
+    /// Blocks that its scans visit.
+    visits: u64,
     jfif: bool,
     adobe: Option<u8>,
     exif: Option<Vec<u8>>,
@@ -245,7 +253,7 @@ impl Reader<'_> {
         }
         let components = entries().map(|entry| {
             let (across, down) = factors(entry);
-            let mut component = Component {
+            Component {
                 id: entry[0],
                 across,
                 down,
@@ -255,11 +263,17 @@ impl Reader<'_> {
                 blocks_across: width.div_ceil(8 * largest.0) * across,
                 blocks_down: height.div_ceil(8 * largest.1) * down,
                 ..Component::default()
-            };
-            component.allocate(progressive);
-            component
+            }
         });
-        let components = components.collect();
+        let mut components: Vec<Component> = components.collect();
+        let memory = needed + components.iter().map(|component| component.memory(progressive)).sum::<u64>();
+        if memory > super::NEVER_ABOVE {
+            let most = super::NEVER_ABOVE;
+            return Err(format!(
+                "a JPEG of {width} x {height} takes {memory} bytes in memory, at most {most} expected"
+            ));
+        }
+        components.iter_mut().for_each(|component| component.allocate(progressive));
         self.frame = Some(Frame { width, height, progressive, largest, components });
         Ok(())
     }
@@ -308,6 +322,16 @@ impl Reader<'_> {
         let length = bits::length(&self.bytes[self.at..]);
         let Some(data) = length.map(|length| &self.bytes[self.at..self.at + length]) else { return Err(self.cut()) };
         scan.check(frame.progressive)?;
+        self.visits = self.visits.saturating_add(scan.blocks(frame));
+        let blocks = frame.components.iter().map(Component::blocks).sum::<u64>();
+        let most = blocks * if frame.progressive { MOST_VISITS } else { MOST_SEQUENTIAL_VISITS };
+        if self.visits > most.max(VISITS_FREE) {
+            let (scans, visits) = (self.scans, self.visits);
+            return Err(format!(
+                "{scans} scans visit {visits} blocks of a JPEG that has {blocks}, at most {} expected",
+                most.max(VISITS_FREE)
+            ));
+        }
         scan.decode(frame, &mut Bits::new(data))?;
         self.at += data.len();
         Ok(())

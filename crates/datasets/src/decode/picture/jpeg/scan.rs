@@ -26,8 +26,22 @@ pub(super) struct Component {
 }
 
 impl Component {
+    pub(super) fn blocks(&self) -> u64 {
+        self.blocks_across as u64 * self.blocks_down as u64
+    }
+
+    /// Rows of blocks whose coefficients are kept.
+    fn rows_kept(&self, progressive: bool) -> usize {
+        if progressive { self.blocks_down } else { self.down }
+    }
+
+    /// Bytes that [`Component::allocate`] asks for.
+    pub(super) fn memory(&self, progressive: bool) -> u64 {
+        128 * self.rows_kept(progressive) as u64 * self.blocks_across as u64 + 64 * self.blocks()
+    }
+
     pub(super) fn allocate(&mut self, progressive: bool) {
-        let rows = if progressive { self.blocks_down } else { self.down };
+        let rows = self.rows_kept(progressive);
         self.coefficients = vec![[0; 64]; rows * self.blocks_across];
         self.plane = vec![128; 64 * self.blocks_down * self.blocks_across];
     }
@@ -98,6 +112,11 @@ impl Scan<'_> {
             return Err(format!("a damaged JPEG: scan of coefficients {first} to {last}, bits {high} to {low}"));
         }
         Ok(())
+    }
+
+    /// How many blocks it visits, whether its data tell of them or not.
+    pub(super) fn blocks(&self, frame: &Frame) -> u64 {
+        self.selected.iter().map(|one| frame.components[one.component].blocks()).sum()
     }
 
     fn kind(&self, progressive: bool) -> Kind {
