@@ -23,6 +23,9 @@ pub struct Index {
     pub name: String,
     /// Usable images a split.
     pub images: BTreeMap<String, usize>,
+    /// Images that a split's list names, where the manifest does not state how many there are.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub listed: BTreeMap<String, usize>,
     /// All files in byte order of their paths.
     pub files: Vec<IndexedFile>,
 }
@@ -52,7 +55,13 @@ impl Index {
     /// An index of no file.
     #[must_use]
     pub fn new(name: &str) -> Index {
-        Index { version: VERSION, name: name.to_owned(), images: BTreeMap::new(), files: Vec::new() }
+        Index {
+            version: VERSION,
+            name: name.to_owned(),
+            images: BTreeMap::new(),
+            listed: BTreeMap::new(),
+            files: Vec::new(),
+        }
     }
 
     /// Reads the index in a set's folder; `None` when nothing was imported.

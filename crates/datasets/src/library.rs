@@ -220,7 +220,8 @@ impl Library {
             (None, None) => 0,
         };
         let count = |(name, split): (&String, &crate::manifest::Split)| {
-            (name.clone(), Count { found: found(name, split.images), expected: split.images })
+            let listed = || index.as_ref().and_then(|index| index.listed.get(name).copied());
+            (name.clone(), Count { found: found(name, split.images), expected: split.images.or_else(listed) })
         };
         let splits: BTreeMap<String, Count> = manifest.splits.iter().map(count).collect();
         Ok(Status {
@@ -254,7 +255,7 @@ impl Library {
         let import = format!("oodlab data import {name} --from DIR");
         Ok(match (&manifest.access, fetched) {
             (_, true) => format!("run: oodlab data fetch {name}, or, with its files at hand: {import}"),
-            (Some(access), false) => format!("{access}; then run: {import}"),
+            (Some(access), false) => format!("{}; then run: {import}", access.trim_end_matches('.')),
             (None, false) => format!("get its files and run: {import}"),
         })
     }

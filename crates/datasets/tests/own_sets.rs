@@ -6,7 +6,7 @@ use std::path::Path;
 
 use common::{Bench, folder_manifest, png, sha256, write};
 use oodlab_base::{Cancel, Silent};
-use oodlab_datasets::{Benchmark, DatasetError, ImportOptions, Library, Manifest};
+use oodlab_datasets::{Benchmark, DatasetError, ImportOptions, Library, Manifest, State};
 
 const ALLOW: ImportOptions = ImportOptions { allow_unreadable: true, link: false };
 
@@ -171,6 +171,21 @@ fn a_broken_file_concerns_its_own_name_only() {
     assert!(library.manifest("bad").is_ok() && !library.broken().contains_key("bad"));
 }
 
+/// What a list names and nobody has is told at import, and the set is partial.
+#[test]
+fn a_listed_picture_that_is_not_there_makes_the_set_partial() {
+    let manifest = folder_manifest("few", "none", "images")
+        .replace("images: 4, folders: [images]", "folders: [images], list: {file: l.txt}");
+    let bench = Bench::new(&[("few", manifest.replace("splits:", "files: [{path: l.txt, role: list}]\nsplits:"))]);
+    bench.put("l.txt", b"a.png\nb.png\n");
+    bench.put("images/a.png", &png(2, 2, 3));
+    let report = bench.import("few").expect("one of two");
+    assert!(report.notes.iter().any(|note| note == "split test: 1 of 2 listed images are there"), "{report:?}");
+    assert_eq!((report.status.state, report.status.splits["test"].expected), (State::Partial, Some(2)));
+    bench.put("images/b.png", &png(2, 2, 4));
+    assert_eq!(bench.import("few").expect("both").status.state, State::Present);
+}
+
 /// The examples of the guide are files that a person copies.
 #[test]
 fn the_examples_of_the_guide_work_as_they_stand() {
@@ -190,6 +205,7 @@ fn the_examples_of_the_guide_work_as_they_stand() {
     bench.put("hall/images/0001.jpg", &png(2, 2, 3));
     bench.put("hall/images/0002.jpg", &png(2, 2, 4));
     assert_eq!(bench.import("hall").map(|report| report.added).expect("a list and two pictures"), 3);
+    assert_eq!(bench.library.status("hall").expect("imported").state, State::Present);
     for (split, id, label) in [("train", "images/0001.jpg", 1), ("test", "images/0002.jpg", 0)] {
         let set = bench.library.open_set("hall", split, None).expect("one picture each");
         assert_eq!((set.len(), set.id(0).as_str(), set.label(0)), (1, id, Some(label)), "{split}");

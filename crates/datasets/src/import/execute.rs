@@ -123,6 +123,7 @@ impl Library {
         index.files.append(&mut new);
         index.files.sort_by(|a, b| a.path.cmp(&b.path));
         index.images.clear();
+        index.listed.clear();
         let on_stage: Arc<Path> = stage.folder().into();
         for (split, options) in &manifest.splits {
             let mut parts = self.imported_parts(manifest, split, &index);
@@ -143,7 +144,16 @@ impl Library {
                     ));
                 }
                 match open_parts(manifest, split, parts, None, None) {
-                    Ok(set) => set.len(),
+                    Ok(set) => {
+                        // Where nobody stated how many there are, the list did.
+                        if let Some(listed) = set.expected().filter(|_| options.images.is_none()) {
+                            index.listed.insert(split.clone(), listed);
+                            if set.is_partial() {
+                                notes.push(format!("split {split}: {} of {listed} listed images are there", set.len()));
+                            }
+                        }
+                        set.len()
+                    }
                     // A list of which no image is there.
                     Err(DatasetError::Empty { .. }) => 0,
                     Err(DatasetError::Decode { path, what }) => {
