@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use oodlab_base::{Cancel, Cancelled, Progress, Task};
 use ureq::Agent;
-use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::tls::TlsConfig;
 
 use crate::checksum::{Checksum, Hashes};
 use crate::error::{Failure, FetchError, Reason};
 use crate::partial::{Partial, hashes_of};
+use crate::settings::{Settings, proxy, roots_of_environment};
 use crate::transfer::{Event, Head, Transfer};
 
 /// A transfer that brought less than this counts as one that brought nothing.
@@ -69,44 +70,6 @@ pub struct Fetched {
     pub address: Option<String>,
     /// Bytes that were there from an earlier attempt.
     pub resumed_bytes: u64,
-}
-
-/// Which proxy is used.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Proxy {
-    /// The first of `ALL_PROXY`, `HTTPS_PROXY`, `HTTP_PROXY` (or in lower case), except for hosts of `NO_PROXY`.
-    Environment,
-    /// None.
-    Direct,
-    /// This one: `http://host:port`.
-    Address(String),
-}
-
-/// How patient a [`Fetcher`] is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
-    /// How long a connection may take to be made; 30 s.
-    pub connect: Duration,
-    /// How long nothing may come; 60 s.
-    pub stall: Duration,
-    /// Attempts in a row at one address that bring next to nothing before the next address is tried; 5.
-    pub attempts: u32,
-    /// The pause after the first failed attempt, doubled after each further one, 16 s at most; 1 s.
-    pub pause: Duration,
-    /// The proxy.
-    pub proxy: Proxy,
-}
-
-impl Default for Settings {
-    fn default() -> Settings {
-        Settings {
-            connect: Duration::from_secs(30),
-            stall: Duration::from_secs(60),
-            attempts: 5,
-            pause: Duration::from_secs(1),
-            proxy: Proxy::Environment,
-        }
-    }
 }
 
 /// Fetches files.
@@ -439,47 +402,4 @@ fn wait(pause: Duration, cancel: &Cancel) -> Result<(), Cancelled> {
         std::thread::sleep(left.min(Duration::from_millis(50)));
     }
     cancel.check()
-}
-
-fn proxy(wanted: &Proxy) -> Result<Option<ureq::Proxy>, FetchError> {
-    match wanted {
-        Proxy::Direct => Ok(None),
-        Proxy::Address(address) => ureq::Proxy::new(address).map(Some).map_err(|error| FetchError::Environment {
-            variable: "proxy",
-            value: address.clone(),
-            reason: error.to_string(),
-        }),
-        Proxy::Environment => {
-            let found = ureq::Proxy::try_from_env();
-            let names = ["ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "all_proxy", "https_proxy", "http_proxy"];
-            let set = names.into_iter().find_map(|name| {
-                let value = std::env::var(name).ok().filter(|value| !value.is_empty())?;
-                Some((name, value))
-            });
-            match (found, set) {
-                (None, Some((variable, value))) => {
-                    let reason = "no address of a proxy; http://host:port expected".to_owned();
-                    Err(FetchError::Environment { variable, value, reason })
-                }
-                (found, _) => Ok(found),
-            }
-        }
-    }
-}
-
-/// The certificates of `SSL_CERT_FILE`, where it is set.
-fn roots_of_environment() -> Result<Option<RootCerts>, FetchError> {
-    let Some(value) = std::env::var("SSL_CERT_FILE").ok().filter(|value| !value.is_empty()) else { return Ok(None) };
-    let wrong = |reason: String| FetchError::Environment { variable: "SSL_CERT_FILE", value: value.clone(), reason };
-    let pem = std::fs::read(&value).map_err(|error| wrong(error.to_string()))?;
-    let mut certificates = Vec::new();
-    for item in parse_pem(&pem) {
-        if let PemItem::Certificate(certificate) = item.map_err(|error| wrong(error.to_string()))? {
-            certificates.push(certificate);
-        }
-    }
-    if certificates.is_empty() {
-        return Err(wrong("no certificate in it".to_owned()));
-    }
-    Ok(Some(RootCerts::from(certificates)))
 }

@@ -11,8 +11,10 @@ mod checksum;
 mod error;
 mod fetcher;
 mod partial;
+mod settings;
 mod transfer;
 
 pub use checksum::Checksum;
 pub use error::{Failure, FetchError, Reason};
-pub use fetcher::{Download, Fetched, Fetcher, Proxy, Settings, Size};
+pub use fetcher::{Download, Fetched, Fetcher, Size};
+pub use settings::{Proxy, Settings};
