@@ -17,7 +17,7 @@ pub enum Proxy {
     Address(String),
 }
 
-/// How patient a [`Fetcher`] is.
+/// How patient a [`Fetcher`](crate::Fetcher) is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// How long a connection may take to be made; 30 s.
