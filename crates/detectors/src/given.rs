@@ -1,7 +1,7 @@
 //! What a detector is given.
 
-use oodlab_base::{Cancel, Progress, Seed};
-use oodlab_diffusion::Checkpoints;
+use oodlab_base::{Cancel, Progress, Seed, Task};
+use oodlab_diffusion::{Checkpoints, Compute};
 use oodlab_features::{Features, Layer};
 use oodlab_kernels::zscore::{self, ZscoreError};
 
@@ -76,6 +76,20 @@ impl<'a> Unlabeled<'a> {
     }
 }
 
+/// What scoring reports to and asks.
+#[derive(Clone, Copy)]
+pub struct ScoreContext<'a> {
+    /// Position of the first given sample in its whole set: noise is a function of it, so a sample's score depends neither on its batch
+    /// nor on how the set is cut into parts.
+    pub first_index: u64,
+    /// Asked between batches.
+    pub cancel: &'a Cancel,
+    /// Counts samples.
+    pub task: &'a dyn Task,
+    /// What networks are computed with.
+    pub compute: &'a Compute,
+}
+
 /// What fitting reports to, asks, and draws from.
 pub struct FitContext<'a> {
     /// Seed of everything random in the fit, and of the noise in scoring.
@@ -88,4 +102,6 @@ pub struct FitContext<'a> {
     pub checkpoints: &'a mut dyn Checkpoints,
     /// Epochs between checkpoints; 0 keeps none.
     pub checkpoint_every: usize,
+    /// What networks are computed with.
+    pub compute: &'a Compute,
 }

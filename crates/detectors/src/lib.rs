@@ -11,12 +11,13 @@ pub mod mean_distance;
 mod registry;
 mod score;
 mod section;
+#[cfg(test)]
+mod testing;
 
-use oodlab_base::{Cancel, Task};
 use serde_json::Value;
 
 pub use error::DetectorError;
-pub use given::{FitContext, Needs, Unlabeled};
+pub use given::{FitContext, Needs, ScoreContext, Unlabeled};
 pub use registry::{CONTROLS, build, kinds};
 pub use score::ScoreSpec;
 
@@ -72,18 +73,9 @@ pub trait FittedDetector: Send + Sync + std::fmt::Debug {
 
     /// Scores samples: one vector a score (in the order of the names), one number a sample; higher means more out-of-distribution.
     ///
-    /// `first_index` is the position of the first given sample in its whole set: noise is a function of it, so a sample's score depends
-    /// neither on its batch nor on how the set is cut into parts. `task` counts samples.
-    ///
     /// # Errors
     /// When the features cannot be used or have other layers than those fitted on, a score is not finite, or the work is cancelled.
-    fn score(
-        &self,
-        given: &Unlabeled<'_>,
-        first_index: u64,
-        cancel: &Cancel,
-        task: &dyn Task,
-    ) -> Result<Vec<Vec<f64>>, DetectorError>;
+    fn score(&self, given: &Unlabeled<'_>, context: &ScoreContext<'_>) -> Result<Vec<Vec<f64>>, DetectorError>;
 
     /// The fitted detector as bytes: equal fits give equal bytes.
     ///

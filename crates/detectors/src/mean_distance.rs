@@ -1,12 +1,12 @@
 //! The control: squared Euclidean distance of a sample's z-scored vector to the mean z-scored training vector. No training at all.
 
-use oodlab_base::{Cancel, Task};
 use oodlab_features::Layer;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
-    Curve, Detector, DetectorError, FitContext, FittedDetector, Needs, ScoreSpec, Unlabeled, check_scores, section,
+    Curve, Detector, DetectorError, FitContext, FittedDetector, Needs, ScoreContext, ScoreSpec, Unlabeled,
+    check_scores, section,
 };
 
 /// Name of the detector and of its only score.
@@ -107,20 +107,14 @@ impl FittedDetector for Fitted {
         vec![KIND.to_owned()]
     }
 
-    fn score(
-        &self,
-        given: &Unlabeled<'_>,
-        _first_index: u64,
-        cancel: &Cancel,
-        task: &dyn Task,
-    ) -> Result<Vec<Vec<f64>>, DetectorError> {
-        cancel.check()?;
+    fn score(&self, given: &Unlabeled<'_>, context: &ScoreContext<'_>) -> Result<Vec<Vec<f64>>, DetectorError> {
+        context.cancel.check()?;
         given.check_layers(&self.layers)?;
         let z = given.z_scored(KIND)?;
         let distance = |row: &[f32]| row.iter().zip(&self.mean).map(|(&x, m)| (f64::from(x) - m).powi(2)).sum();
         let scores: Vec<Vec<f64>> = vec![z.chunks(self.mean.len()).map(distance).collect()];
         check_scores(&self.score_names(), given.features().ids(), &scores)?;
-        task.advance(given.features().rows() as u64);
+        context.task.advance(given.features().rows() as u64);
         Ok(scores)
     }
 

@@ -11,15 +11,14 @@ use oodlab_diffusion::{
 fn main() -> Result<(), Box<dyn Error>> {
     let given: Vec<usize> = std::env::args().skip(1).map(|text| text.parse()).collect::<Result<_, _>>()?;
     let at = |i: usize, default: usize| given.get(i).copied().unwrap_or(default);
-    let (config, rows, repeats) =
-        (LfdnConfig { dim: at(0, 512), width: at(1, 512), blocks: at(2, 4) }, at(3, 128), at(4, 9));
+    let (config, rows, repeats) = (LfdnConfig::new(at(0, 512), at(1, 512), at(2, 4)), at(3, 128), at(4, 9));
     let mut state = TrainState::initialise(config, Seed(0))?;
     let mut engine = Plain::new();
     let optimiser = AdamW::new(&TrainConfig::default());
     let z: Vec<f32> = (0..rows * config.dim).map(|i| (i as f32 * 0.37).sin()).collect();
     let t: Vec<u32> = (0..rows as u32).map(|i| i * 37 % 100).collect();
     let batch = Batch { x: &z, t: &t, target: &z };
-    let train = median(repeats, || engine.train_step(&mut state, &optimiser, &batch).map(|_| ()))?;
+    let train = median(repeats, || engine.train_step(&mut state, &optimiser, 1e-4, &[batch]).map(|_| ()))?;
     let sampler = Sampler::new(&SampleConfig::default(), &Schedule::published())?;
     let noise = StreamNoise::new(Seed(0), 0);
     let score = median(repeats, || {

@@ -19,15 +19,33 @@ pub struct LfdnConfig {
     pub width: usize,
     /// Residual blocks (the paper: 16).
     pub blocks: usize,
+    /// Whether the network is told the step. Without, it is the paper's "AutoEncoder" (Table 11): no time MLP and no projections of it.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub time_embedding: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_yes(value: &bool) -> bool {
+    *value
 }
 
 impl LfdnConfig {
+    /// The paper's network of these sizes, with time embedding.
+    #[must_use]
+    pub const fn new(dim: usize, width: usize, blocks: usize) -> LfdnConfig {
+        LfdnConfig { dim, width, blocks, time_embedding: true }
+    }
+
     /// Checks the sizes.
     ///
     /// # Errors
     /// When a size is too small, there are more than 4096 blocks, or more than 2^31 parameters.
     pub fn validate(self) -> Result<LfdnConfig, DiffusionError> {
-        let LfdnConfig { dim, width, blocks } = self;
+        let LfdnConfig { dim, width, blocks, .. } = self;
         let refuse = |problem| Err(DiffusionError::Network { dim, width, blocks, problem });
         if dim == 0 || width < 2 || blocks == 0 {
             return refuse("expected dim >= 1, width >= 2, blocks >= 1");
@@ -44,17 +62,19 @@ impl LfdnConfig {
     /// Number of parameters; `None` when it overflows.
     ///
     /// ```
-    /// let paper = oodlab_diffusion::LfdnConfig { dim: 720, width: 1440, blocks: 16 };
+    /// let paper = oodlab_diffusion::LfdnConfig::new(720, 1440, 16);
     /// assert_eq!(paper.parameter_count(), Some(86_740_560));
     /// ```
     #[must_use]
     pub fn parameter_count(self) -> Option<usize> {
         let linear = |from: usize, to: usize| from.checked_mul(to)?.checked_add(to);
-        let LfdnConfig { dim, width, blocks } = self;
+        let LfdnConfig { dim, width, blocks, time_embedding } = self;
         let norm = width.checked_mul(2)?;
         let sum = |parts: &[Option<usize>]| parts.iter().try_fold(0usize, |sum, part| sum.checked_add((*part)?));
-        let block = sum(&[Some(norm), linear(width, width), linear(dim, width), Some(norm), linear(width, width)])?;
-        let time = sum(&[linear(width, dim), linear(dim, dim)]);
+        let told = |part: Option<usize>| if time_embedding { part } else { Some(0) };
+        let shift = told(linear(dim, width));
+        let block = sum(&[Some(norm), linear(width, width), shift, Some(norm), linear(width, width)])?;
+        let time = told(sum(&[linear(width, dim), linear(dim, dim)]));
         sum(&[linear(dim, width), time, block.checked_mul(blocks), Some(norm), linear(width, dim)])
     }
 }
@@ -79,6 +99,10 @@ pub struct TrainConfig {
     pub epsilon: f64,
     /// Most decay of the averaged weights; the decay after update n (from 1) is min(ema_decay, (1 + n) / (10 + n)). Default 0.9999.
     pub ema_decay: f64,
+    /// Keep the average of the weights and score with it, as the released program does; otherwise the last weights score. Default true.
+    pub ema: bool,
+    /// Most length (Euclidean norm over all parameters) of a step's gradient; a longer one is scaled down to it. Default none.
+    pub clip_norm: Option<f64>,
     /// Leave out the last batch of an epoch when it is incomplete, as the released program does. Default true.
     pub drop_last: bool,
 }
@@ -94,6 +118,8 @@ impl Default for TrainConfig {
             beta2: 0.999,
             epsilon: 1e-8,
             ema_decay: 0.9999,
+            ema: true,
+            clip_norm: None,
             drop_last: true,
         }
     }
@@ -119,6 +145,11 @@ impl TrainConfig {
                 return refuse(name, &value, "a positive number");
             }
         }
+        if let Some(norm) = self.clip_norm
+            && !(norm > 0.0 && norm.is_finite())
+        {
+            return refuse("train.clip_norm", &norm, "a positive number");
+        }
         if !(self.weight_decay >= 0.0 && self.weight_decay.is_finite()) {
             return refuse("train.weight_decay", &self.weight_decay, "zero or a positive number");
         }
@@ -139,7 +170,7 @@ mod tests {
 
     #[test]
     fn sizes_out_of_range_are_refused() {
-        let good = LfdnConfig { dim: 40, width: 64, blocks: 3 };
+        let good = LfdnConfig::new(40, 64, 3);
         assert!(good.validate().is_ok());
         for bad in [
             LfdnConfig { dim: 0, ..good },

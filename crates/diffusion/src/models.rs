@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn models_come_back_and_foreign_files_do_not() {
-        let config = LfdnConfig { dim: 4, width: 6, blocks: 1 };
+        let config = LfdnConfig::new(4, 6, 1);
         let [a, b] = [1, 2].map(|seed| Parameters::initialise(config, Seed(seed)).expect("small sizes"));
         let bytes = write("{}", &[("a", &a), ("b", &b)]).expect("one size");
         assert!(bytes == write("{}", &[("a", &a), ("b", &b)]).expect("one size"), "equal models, equal bytes");

@@ -81,12 +81,13 @@ impl TrainState {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AdamW {
-    learning_rate: f64,
     weight_decay: f64,
     beta1: f64,
     beta2: f64,
     epsilon: f64,
-    ema_decay: f64,
+    /// None: no average is kept.
+    ema_decay: Option<f64>,
+    clip_norm: Option<f64>,
 }
 
 impl AdamW {
@@ -94,38 +95,46 @@ impl AdamW {
     #[must_use]
     pub fn new(config: &TrainConfig) -> AdamW {
         AdamW {
-            learning_rate: config.learning_rate,
             weight_decay: config.weight_decay,
             beta1: config.beta1,
             beta2: config.beta2,
             epsilon: config.epsilon,
-            ema_decay: config.ema_decay,
+            ema_decay: config.ema.then_some(config.ema_decay),
+            clip_norm: config.clip_norm,
         }
     }
 
-    /// One update of parameters, moments and average. The coefficients are computed in f64 and narrowed once.
+    /// One update of parameters, moments and average with the step's learning rate. The coefficients are computed in f64 and narrowed
+    /// once. Without averaging the average follows the parameters exactly.
     ///
     /// # Errors
     /// When the gradients belong to another network.
-    pub fn step(&self, state: &mut TrainState, gradients: &Parameters) -> Result<(), DiffusionError> {
+    pub fn step(
+        &self,
+        state: &mut TrainState,
+        gradients: &Parameters,
+        learning_rate: f64,
+    ) -> Result<(), DiffusionError> {
         let expected = state.parameters.count();
         if gradients.count() != expected {
             return Err(DiffusionError::Length { what: "gradients", expected, found: gradients.count() });
         }
         state.updates += 1;
         let n = state.updates as f64;
-        let keep = (1.0 - self.learning_rate * self.weight_decay) as f32;
+        let keep = (1.0 - learning_rate * self.weight_decay) as f32;
         let (first, second, second_keep) = ((1.0 - self.beta1) as f32, (1.0 - self.beta2) as f32, self.beta2 as f32);
-        let rate = (self.learning_rate / (1.0 - self.beta1.powf(n))) as f32;
+        let rate = (learning_rate / (1.0 - self.beta1.powf(n))) as f32;
         let unbias = (1.0 / (1.0 - self.beta2.powf(n)).sqrt()) as f32;
         let epsilon = self.epsilon as f32;
-        let follow = (1.0 - self.ema_decay.min((1.0 + n) / (10.0 + n))) as f32;
+        let follow = self.ema_decay.map_or(1.0, |most| (1.0 - most.min((1.0 + n) / (10.0 + n))) as f32);
+        let scale = self.clip_norm.map_or(1.0, |most| clip_scale(gradients.values(), most));
         let parameters = state.parameters.values_mut().par_chunks_mut(TASK);
         let ema = state.ema.values_mut().par_chunks_mut(TASK);
         let moments = state.first_moment.par_chunks_mut(TASK).zip(state.second_moment.par_chunks_mut(TASK));
         let gradients = gradients.values().par_chunks(TASK);
         parameters.zip(ema).zip(moments).zip(gradients).for_each(|(((p, ema), (m, v)), g)| {
             for ((((p, ema), m), v), &g) in p.iter_mut().zip(ema).zip(m).zip(v).zip(g) {
+                let g = scale * g;
                 *m += first * (g - *m);
                 *v = second_keep * *v + second * g * g;
                 *p = *p * keep - rate * *m / (v.sqrt() * unbias + epsilon);
@@ -136,13 +145,21 @@ impl AdamW {
     }
 }
 
+/// What scales a gradient down to the length `most`; 1 for a shorter one. Squares are summed in f64, task by task in order.
+fn clip_scale(gradients: &[f32], most: f64) -> f32 {
+    let squares = |part: &[f32]| part.iter().map(|&g| f64::from(g) * f64::from(g)).sum::<f64>();
+    let sums: Vec<f64> = gradients.par_chunks(TASK).map(squares).collect();
+    let norm = sums.iter().sum::<f64>().sqrt();
+    if norm > most { (most / norm) as f32 } else { 1.0 }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_first_step_goes_by_the_learning_rate_against_the_gradients_sign() {
-        let config = LfdnConfig { dim: 2, width: 2, blocks: 1 };
+        let config = LfdnConfig::new(2, 2, 1);
         let train = TrainConfig { learning_rate: 0.01, weight_decay: 0.5, ..TrainConfig::default() };
         let mut state = TrainState::new(Parameters::initialise(config, Seed(1)).expect("small sizes"));
         let before = state.parameters.clone();
@@ -150,7 +167,7 @@ mod tests {
         for (i, g) in gradients.values_mut().iter_mut().enumerate() {
             *g = if i % 2 == 0 { 3.0 } else { -0.02 };
         }
-        AdamW::new(&train).step(&mut state, &gradients).expect("same sizes");
+        AdamW::new(&train).step(&mut state, &gradients, train.learning_rate).expect("same sizes");
         for (i, (after, before)) in state.parameters.values().iter().zip(before.values()).enumerate() {
             let sign = if i % 2 == 0 { 1.0 } else { -1.0 };
             let want = before * (1.0 - 0.005) - 0.01 * sign;
@@ -160,6 +177,6 @@ mod tests {
         }
         assert_eq!(state.updates, 1);
         let other = Parameters::zeros(LfdnConfig { dim: 3, ..config }).expect("small sizes");
-        assert!(AdamW::new(&train).step(&mut state, &other).is_err());
+        assert!(AdamW::new(&train).step(&mut state, &other, 0.01).is_err());
     }
 }

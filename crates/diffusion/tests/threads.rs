@@ -26,7 +26,7 @@ fn work(out: &Path) -> Result<(), Box<dyn Error>> {
             ..TrainConfig::default()
         };
         let schedule = Schedule::published();
-        let network = LfdnConfig { dim, width, blocks };
+        let network = LfdnConfig::new(dim, width, blocks);
         let training = Training { network, config: &config, schedule: &schedule, z: &z, seed: Seed(1) };
         let mut engine = Plain::new();
         let trained = training.run(

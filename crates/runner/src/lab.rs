@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use oodlab_base::Cancel;
 use oodlab_datasets::Library;
+use oodlab_diffusion::Compute;
 use oodlab_encoders::weights::WeightLibrary;
 use oodlab_features::library::FeatureLibrary;
 use oodlab_store::Store;
@@ -25,6 +26,8 @@ pub struct Lab {
     pub bars: Bars,
     /// Raised by Ctrl-C.
     pub cancel: Cancel,
+    /// What networks are computed with.
+    pub compute: Compute,
     /// The log file of the run under way.
     pub run_log: RunLog,
 }
@@ -44,7 +47,15 @@ impl Lab {
             flag.cancel();
         })
         .context("cannot listen for Ctrl-C")?;
-        Ok(Lab { store: OnceCell::new(), root: store.to_owned(), results: results.to_owned(), bars, cancel, run_log })
+        Ok(Lab {
+            store: OnceCell::new(),
+            root: store.to_owned(),
+            results: results.to_owned(),
+            bars,
+            cancel,
+            compute: Compute::processor(),
+            run_log,
+        })
     }
 
     /// The artifacts of stages.

@@ -82,7 +82,7 @@ impl DlsrConfig {
     /// The network's sizes for features of a width.
     #[must_use]
     pub fn network(&self, dim: usize) -> LfdnConfig {
-        LfdnConfig { dim, width: self.network.width, blocks: self.network.blocks }
+        LfdnConfig::new(dim, self.network.width, self.network.blocks)
     }
 }
 

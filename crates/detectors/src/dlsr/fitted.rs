@@ -1,14 +1,14 @@
 //! The trained detector: reconstructs and scores.
 
-use oodlab_base::{Cancel, Seed, Task};
-use oodlab_diffusion::{Parameters, Plain, Sampler, Schedule, StreamNoise, Trained, models};
+use oodlab_base::Seed;
+use oodlab_diffusion::{Parameters, Sampler, Schedule, StreamNoise, Trained, models};
 use oodlab_features::Layer;
 use oodlab_kernels::reconstruction;
 use serde::{Deserialize, Serialize};
 
 use super::config::{DlsrConfig, Score, weights_error};
 use super::{KIND, NetworkConfig};
-use crate::{Curve, DetectorError, FittedDetector, Unlabeled, check_scores};
+use crate::{Curve, DetectorError, FittedDetector, ScoreContext, Unlabeled, check_scores};
 
 #[derive(Debug)]
 pub(super) struct Fitted {
@@ -104,22 +104,19 @@ impl FittedDetector for Fitted {
         self.scores.iter().map(|score| score.name().to_owned()).collect()
     }
 
-    fn score(
-        &self,
-        given: &Unlabeled<'_>,
-        first_index: u64,
-        cancel: &Cancel,
-        task: &dyn Task,
-    ) -> Result<Vec<Vec<f64>>, DetectorError> {
+    fn score(&self, given: &Unlabeled<'_>, context: &ScoreContext<'_>) -> Result<Vec<Vec<f64>>, DetectorError> {
         given.check_layers(&self.stored.layers)?;
         let z = given.z_scored(KIND)?;
         let features = given.features();
         let sampler = Sampler::new(&self.config.sample, &Schedule::published())?;
-        let noise = StreamNoise::new(Seed(self.stored.seed), first_index);
+        let noise = StreamNoise::new(Seed(self.stored.seed), context.first_index);
         let regret = self.scores.contains(&Score::LikelihoodRegret);
         let models: &[&Parameters] = if regret { &[&self.last, &self.first] } else { &[&self.last] };
         let batch = self.config.train.batch_size;
-        let found = sampler.reconstruct(&mut Plain::new(), models, &z, batch, &noise, cancel, task)?;
+        let found = {
+            let mut engine = context.compute.engine(oodlab_diffusion::Precision::F32)?;
+            sampler.reconstruct(engine.as_mut(), models, &z, batch, &noise, context.cancel, context.task)?
+        };
 
         let (width, rows) = (features.width(), features.rows());
         let shape = |error: oodlab_kernels::shape::ShapeError| DetectorError::Diffusion(error.into());

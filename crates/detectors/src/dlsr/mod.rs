@@ -6,7 +6,7 @@
 mod config;
 mod fitted;
 
-use oodlab_diffusion::{Plain, Schedule, TrainContext, Training};
+use oodlab_diffusion::{Precision, Schedule, TrainContext, Training};
 use serde_json::{Value, json};
 
 pub use config::{DlsrConfig, NetworkConfig, Score};
@@ -98,7 +98,8 @@ impl Detector for Dlsr {
             checkpoints: &mut *context.checkpoints,
             checkpoint_every: context.checkpoint_every,
         };
-        let trained = training.run(&mut Plain::new(), &mut trains)?;
+        let mut engine = context.compute.engine(Precision::F32)?;
+        let trained = training.run(engine.as_mut(), &mut trains)?;
         let layers = features.layers().to_vec();
         Ok(Box::new(Fitted::new(self.config.clone(), self.scores.clone(), layers, context.seed, trained)))
     }

@@ -1,9 +1,9 @@
-use oodlab_base::{Cancel, Seed, Silent};
-use oodlab_diffusion::NoCheckpoints;
+use oodlab_base::Cancel;
 use oodlab_features::{Features, Layer};
 use serde_json::json;
 
 use super::*;
+use crate::testing;
 
 fn small() -> Value {
     json!({
@@ -24,19 +24,11 @@ fn features(rows: usize, inside: bool) -> Features {
 }
 
 fn fit(detector: &dyn Detector, train: &Features) -> Result<Box<dyn FittedDetector>, DetectorError> {
-    let cancel = Cancel::new();
-    let mut context = FitContext {
-        seed: Seed(5),
-        progress: &Silent,
-        cancel: &cancel,
-        checkpoints: &mut NoCheckpoints,
-        checkpoint_every: 0,
-    };
-    detector.fit(&Unlabeled::new(train), &mut context)
+    testing::fit(detector, train, 5)
 }
 
 fn score(fitted: &dyn FittedDetector, given: &Features, first: u64) -> Vec<Vec<f64>> {
-    fitted.score(&Unlabeled::new(given), first, &Cancel::new(), &Silent).expect("scores")
+    testing::score(fitted, given, first, &Cancel::new()).expect("scores")
 }
 
 fn refused(config: Value, scores: &[ScoreSpec]) -> String {
@@ -166,11 +158,11 @@ fn features_that_cannot_be_used_are_refused() {
     let message = fit(&detector, &bad).expect_err("a NaN").to_string();
     assert!(message.contains("\"sample3\"") && message.contains("\"two\""), "{message}");
     let fitted = fit(&detector, &train).expect("fits");
-    let found = fitted.score(&Unlabeled::new(&bad), 0, &Cancel::new(), &Silent);
+    let found = testing::score(fitted.as_ref(), &bad, 0, &Cancel::new());
     assert!(matches!(found, Err(DetectorError::Features(_))));
     let cancel = Cancel::new();
     cancel.cancel();
-    let found = fitted.score(&Unlabeled::new(&train), 0, &cancel, &Silent);
+    let found = testing::score(fitted.as_ref(), &train, 0, &cancel);
     assert!(matches!(found, Err(DetectorError::Cancelled(_))));
     let mut config = small();
     config["layer_weights"] = json!([1.0]);

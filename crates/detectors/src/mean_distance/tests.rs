@@ -1,8 +1,8 @@
-use oodlab_base::{Seed, Silent};
-use oodlab_diffusion::NoCheckpoints;
+use oodlab_base::Cancel;
 use oodlab_features::Features;
 
 use super::*;
+use crate::testing;
 
 fn features(values: Vec<f32>) -> Features {
     let ids = (0..values.len() / 5).map(|i| format!("sample{i}")).collect();
@@ -10,15 +10,7 @@ fn features(values: Vec<f32>) -> Features {
 }
 
 fn fit(train: &Features) -> Result<Box<dyn FittedDetector>, DetectorError> {
-    let cancel = Cancel::new();
-    let mut context = FitContext {
-        seed: Seed(0),
-        progress: &Silent,
-        cancel: &cancel,
-        checkpoints: &mut NoCheckpoints,
-        checkpoint_every: 0,
-    };
-    MeanDistance.fit(&Unlabeled::new(train), &mut context)
+    testing::fit(&MeanDistance, train, 0)
 }
 
 #[test]
@@ -26,11 +18,11 @@ fn the_distance_by_hand_survives_storing() {
     // z-scores: layer a is (-r, r) with r = sqrt(1/2), layer b (-1, 0, 1); the second sample is the first mirrored.
     let train = features(vec![1., 2., 0., 1., 2., 2., 1., 2., 1., 0.]);
     let fitted = fit(&train).expect("fits");
-    let scores = fitted.score(&Unlabeled::new(&train), 0, &Cancel::new(), &Silent).expect("scores");
+    let scores = testing::score(fitted.as_ref(), &train, 0, &Cancel::new()).expect("scores");
     // The mean is zero: the distance is 2 * 1/2 + 2.
     assert!(scores[0].iter().all(|score| (score - 3.0).abs() < 1e-3), "{scores:?}");
     let loaded = MeanDistance.load(&fitted.to_bytes().expect("bytes")).expect("its own bytes");
-    assert_eq!(loaded.score(&Unlabeled::new(&train), 7, &Cancel::new(), &Silent).expect("scores"), scores);
+    assert_eq!(testing::score(loaded.as_ref(), &train, 7, &Cancel::new()).expect("scores"), scores);
     assert_eq!(loaded.score_names(), ["mean-distance"]);
 }
 
@@ -47,7 +39,7 @@ fn what_cannot_be_used_is_refused() {
     let train = features(vec![1., 2., 0., 1., 2.]);
     let fitted = fit(&train).expect("fits");
     let other = train.select(&[2]).expect("a layer");
-    let found = fitted.score(&Unlabeled::new(&other), 0, &Cancel::new(), &Silent);
+    let found = testing::score(fitted.as_ref(), &other, 0, &Cancel::new());
     assert!(matches!(found, Err(DetectorError::OtherLayers { .. })));
     let bytes = fitted.to_bytes().expect("bytes");
     assert!(MeanDistance.load(&bytes[..bytes.len() - 2]).is_err() && MeanDistance.load(b"{}").is_err());

@@ -1,9 +1,12 @@
 //! Engines: what computes the network. All share [`Parameters`]; the plain one is the specification, others must agree with it.
 
+mod accumulate;
 mod batch;
+mod compute;
 mod plain;
 
 pub use batch::{Batch, check_rows};
+pub use compute::{Compute, Precision};
 pub use plain::Plain;
 
 use crate::optimiser::{AdamW, TrainState};
@@ -37,22 +40,26 @@ pub trait LfdnEngine: Send {
         gradients: &mut Parameters,
     ) -> Result<f64, DiffusionError>;
 
-    /// One training step: gradients, AdamW, averaging. Returns the loss before the step; with a loss that is not finite, nothing is changed.
+    /// One training step: gradients, clipping, AdamW, averaging. Returns the loss before the step; with a loss that is not finite,
+    /// nothing is changed.
     ///
+    /// `parts` are the batches whose gradients are accumulated for the step: loss and gradient are those of all their elements
+    /// together, up to the order of summation.
     /// An engine that keeps the state elsewhere may leave `state` behind until [`LfdnEngine::synchronise`].
     ///
     /// # Errors
-    /// As [`LfdnEngine::gradients`].
+    /// As [`LfdnEngine::gradients`]; also when there is no part.
     fn train_step(
         &mut self,
         state: &mut TrainState,
         optimiser: &AdamW,
-        batch: &Batch<'_>,
+        learning_rate: f64,
+        parts: &[Batch<'_>],
     ) -> Result<f64, DiffusionError> {
         let mut gradients = state.take_gradients()?;
-        let loss = self.gradients(&state.parameters, batch, &mut gradients)?;
+        let loss = accumulate::gradients(self, &state.parameters, parts, &mut gradients)?;
         if loss.is_finite() {
-            optimiser.step(state, &gradients)?;
+            optimiser.step(state, &gradients, learning_rate)?;
         }
         state.keep_gradients(gradients);
         Ok(loss)

@@ -3,7 +3,7 @@
 use candle_core::{Device, Tensor, Var};
 
 use super::{Batch, LfdnEngine, check_rows};
-use crate::{DiffusionError, Parameters, time_embedding};
+use crate::{DiffusionError, LfdnConfig, Parameters, time_embedding as embedding};
 
 /// GroupNorm's epsilon.
 const GROUP_NORM_EPSILON: f64 = 1e-5;
@@ -66,7 +66,7 @@ impl LfdnEngine for Plain {
         check_rows("out", config, t, out)?;
         let tensors = self.tensors(parameters)?;
         let x = Tensor::from_slice(x, (rows, config.dim), &Device::Cpu)?;
-        let y = forward(&tensors, config.width, x, t)?.flatten_all()?;
+        let y = forward(&tensors, config, x, t)?.flatten_all()?;
         out.copy_from_slice(&y.to_vec1::<f32>()?);
         Ok(())
     }
@@ -94,7 +94,7 @@ impl LfdnEngine for Plain {
         let tensors: Vec<Tensor> = variables.iter().map(|variable| variable.as_tensor().clone()).collect();
         let x = Tensor::from_slice(batch.x, (rows, config.dim), &Device::Cpu)?;
         let target = Tensor::from_slice(batch.target, (rows, config.dim), &Device::Cpu)?;
-        let loss = (forward(&tensors, config.width, x, batch.t)? - target)?.sqr()?.mean_all()?;
+        let loss = (forward(&tensors, config, x, batch.t)? - target)?.sqr()?.mean_all()?;
         let found = loss.backward()?;
         let entries: Vec<_> = gradients.entries().to_vec();
         let flat = gradients.values_mut();
@@ -133,25 +133,50 @@ impl<'a> Taken<'a> {
 }
 
 /// The network. `parameters` in the order of the layout; `x`: `[rows, dim]`; `t`: `[rows]`.
-fn forward(parameters: &[Tensor], width: usize, x: Tensor, t: &[u32]) -> candle_core::Result<Tensor> {
-    let (steps, row_of_step) = distinct(t);
+fn forward(parameters: &[Tensor], config: LfdnConfig, x: Tensor, t: &[u32]) -> candle_core::Result<Tensor> {
+    let LfdnConfig { width, time_embedding, .. } = config;
     let mut p = Taken(parameters.iter());
     let mut x = p.linear(&x.silu()?)?;
-    let table = Tensor::from_vec(time_embedding::table(&steps, width), (steps.len(), width), &Device::Cpu)?;
-    let e = p.linear(&table)?.silu()?;
-    let e = p.linear(&e)?.silu()?;
-    let index = Tensor::from_vec(row_of_step, t.len(), &Device::Cpu)?;
-    // Six parameters before the blocks, four behind them, ten in each.
-    for _ in 0..parameters.len().saturating_sub(10) / 10 {
+    let time = if time_embedding { Some(Time::new(&mut p, width, t)?) } else { None };
+    // Six or two parameters before the blocks, four behind them, ten or eight in each.
+    let (outside, inside) = if time_embedding { (10, 10) } else { (6, 8) };
+    for _ in 0..parameters.len().saturating_sub(outside) / inside {
         let h = p.group_norm(&x)?.silu()?;
-        let h = p.linear(&h)?;
-        let shift = p.linear(&e)?;
-        let h = if steps.len() == 1 { h.broadcast_add(&shift)? } else { (h + shift.index_select(&index, 0)?)? };
+        let mut h = p.linear(&h)?;
+        if let Some(time) = &time {
+            h = time.shift(&mut p, &h)?;
+        }
         let h = p.group_norm(&h)?.silu()?;
         x = (x + p.linear(&h)?)?;
     }
     let h = p.group_norm(&x)?.silu()?;
     p.linear(&h)
+}
+
+/// What the blocks are told of the steps: SiLU of the time MLP's output, once for each distinct step.
+struct Time {
+    e: Tensor,
+    row_of_step: Option<Tensor>,
+}
+
+impl Time {
+    fn new(p: &mut Taken<'_>, width: usize, t: &[u32]) -> candle_core::Result<Time> {
+        let (steps, row_of_step) = distinct(t);
+        let table = Tensor::from_vec(embedding::table(&steps, width), (steps.len(), width), &Device::Cpu)?;
+        let e = p.linear(&table)?.silu()?;
+        let e = p.linear(&e)?.silu()?;
+        let index = Tensor::from_vec(row_of_step, t.len(), &Device::Cpu)?;
+        Ok(Time { e, row_of_step: (steps.len() > 1).then_some(index) })
+    }
+
+    /// `h` and the block's projection of each row's step.
+    fn shift(&self, p: &mut Taken<'_>, h: &Tensor) -> candle_core::Result<Tensor> {
+        let shift = p.linear(&self.e)?;
+        match &self.row_of_step {
+            None => h.broadcast_add(&shift),
+            Some(index) => h + shift.index_select(index, 0)?,
+        }
+    }
 }
 
 /// The distinct steps, rising, and the position of each row's step among them.

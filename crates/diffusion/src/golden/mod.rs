@@ -75,7 +75,7 @@ fn parameters(file: &GoldenFile, prefix: &str) -> Result<Parameters, DiffusionEr
         .with_prefix(prefix)
         .filter_map(|(name, _)| name.strip_prefix("res_blocks.")?.split('.').next()?.parse().ok());
     let blocks = numbers.max().map_or(0, |last: usize| last.saturating_add(1));
-    flat(file, prefix, Parameters::zeros(LfdnConfig { dim, width, blocks })?)
+    flat(file, prefix, Parameters::zeros(LfdnConfig::new(dim, width, blocks))?)
 }
 
 /// The tensors under a prefix, in the layout of `into`.

@@ -57,7 +57,7 @@ pub(super) fn training(file: &GoldenFile) -> Result<Findings, DiffusionError> {
             let want = flat(file, "grad0.", Parameters::zeros(network)?)?;
             findings.add("grad0", Tolerance::SINGLE.compare_f32(gradients.values(), want.values()));
         }
-        optimiser.step(&mut state, &gradients)?;
+        optimiser.step(&mut state, &gradients, config.learning_rate)?;
         step += 1;
     }
     for (name, got) in [("after", &state.parameters), ("ema", &state.ema)] {

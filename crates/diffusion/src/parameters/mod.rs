@@ -33,19 +33,23 @@ pub enum Start {
 }
 
 /// The parameters of a network in the order of the published module: `input_proj`, `time_embed`, `res_blocks` by number (each `in_layers`,
-/// `emb_layers`, `out_layers`), `out`; weight before bias.
+/// `emb_layers`, `out_layers`), `out`; weight before bias. Without time embedding there is no `time_embed` and no `emb_layers`.
 #[must_use]
 pub fn layout(config: LfdnConfig) -> Vec<Entry> {
-    let LfdnConfig { dim, width, blocks } = config;
+    let LfdnConfig { dim, width, blocks, time_embedding } = config;
     let mut builder = Builder::default();
     builder.linear("input_proj.1", dim, width, false);
-    builder.linear("time_embed.0", width, dim, false);
-    builder.linear("time_embed.2", dim, dim, false);
+    if time_embedding {
+        builder.linear("time_embed.0", width, dim, false);
+        builder.linear("time_embed.2", dim, dim, false);
+    }
     for block in 0..blocks {
         let name = |part: &str| format!("res_blocks.{block}.{part}");
         builder.norm(&name("in_layers.0"), width);
         builder.linear(&name("in_layers.2"), width, width, false);
-        builder.linear(&name("emb_layers.1"), dim, width, false);
+        if time_embedding {
+            builder.linear(&name("emb_layers.1"), dim, width, false);
+        }
         builder.norm(&name("out_layers.0"), width);
         builder.linear(&name("out_layers.3"), width, width, true);
     }

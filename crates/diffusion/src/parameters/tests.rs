@@ -2,7 +2,7 @@ use oodlab_base::Seed;
 
 use super::*;
 
-const SMALL: LfdnConfig = LfdnConfig { dim: 5, width: 6, blocks: 2 };
+const SMALL: LfdnConfig = LfdnConfig::new(5, 6, 2);
 
 #[test]
 fn the_order_is_that_of_the_published_module() {
@@ -36,7 +36,7 @@ fn the_spans_follow_one_another_and_the_count_agrees() {
 
 #[test]
 fn initialisation_is_as_published() {
-    let config = LfdnConfig { dim: 30, width: 64, blocks: 2 };
+    let config = LfdnConfig::new(30, 64, 2);
     let parameters = Parameters::initialise(config, Seed(4)).expect("small sizes");
     let get = |name: &str| parameters.get(name).expect("a parameter of the network");
     for zero in ["res_blocks.0.out_layers.3", "res_blocks.1.out_layers.3", "out.2"] {

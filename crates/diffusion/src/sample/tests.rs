@@ -44,7 +44,7 @@ fn settings_out_of_range_are_refused() {
 
 #[test]
 fn a_reconstruction_depends_on_neither_batch_nor_shard() {
-    let config = LfdnConfig { dim: 24, width: 32, blocks: 2 };
+    let config = LfdnConfig::new(24, 32, 2);
     let mut model = Parameters::initialise(config, Seed(2)).expect("small sizes");
     // The published initialisation predicts zero everywhere; give the network something to say.
     model.values_mut().iter_mut().enumerate().for_each(|(i, x)| *x += 0.05 * (i as f32).sin());
@@ -69,7 +69,7 @@ fn a_reconstruction_depends_on_neither_batch_nor_shard() {
 
 #[test]
 fn cancelling_stops_it() {
-    let model = Parameters::zeros(LfdnConfig { dim: 4, width: 4, blocks: 1 }).expect("small sizes");
+    let model = Parameters::zeros(LfdnConfig::new(4, 4, 1)).expect("small sizes");
     let sampler = Sampler::new(&SampleConfig::default(), &Schedule::published()).expect("the default");
     let cancel = Cancel::new();
     cancel.cancel();

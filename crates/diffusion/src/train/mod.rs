@@ -76,7 +76,10 @@ impl Training<'_> {
             for (step, rows) in order[..used].chunks(self.config.batch_size).enumerate() {
                 context.cancel.check()?;
                 let batch = self.draw(epoch, step, rows)?;
-                let loss = engine.train_step(&mut progress.state, &optimiser, &batch.view())?;
+                let loss = {
+                    let rate = self.config.learning_rate;
+                    engine.train_step(&mut progress.state, &optimiser, rate, &[batch.view()])?
+                };
                 if !loss.is_finite() {
                     return Err(DiffusionError::NonFiniteLoss { loss, epoch: epoch + 1, step: step + 1 });
                 }

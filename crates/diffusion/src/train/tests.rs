@@ -3,7 +3,7 @@ use oodlab_base::Silent;
 use super::*;
 use crate::{KeeperError, Plain};
 
-const NETWORK: LfdnConfig = LfdnConfig { dim: 12, width: 16, blocks: 2 };
+const NETWORK: LfdnConfig = LfdnConfig::new(12, 16, 2);
 
 fn samples(rows: usize) -> Vec<f32> {
     (0..rows * NETWORK.dim).map(|i| ((i * i) as f32 * 0.37).sin() * 1.4).collect()

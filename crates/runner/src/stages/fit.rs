@@ -74,6 +74,7 @@ impl Fit {
                 cancel: &lab.cancel,
                 checkpoints: &mut StoredCheckpoints { artifact: &checkpoints, last: None },
                 checkpoint_every: CHECKPOINT_EVERY,
+                compute: &lab.compute,
             };
             let detector = self.detector.fit(&Unlabeled::new(&features), &mut context)?;
             Ok(detector.to_bytes()?)

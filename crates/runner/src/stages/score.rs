@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use anyhow::{Context, Result};
 use oodlab_base::{Key, KeyBuilder, Task};
-use oodlab_detectors::{FittedDetector, Unlabeled};
+use oodlab_detectors::{FittedDetector, ScoreContext, Unlabeled};
 use oodlab_features::{Features, Scores};
 
 use super::{Work, each_part, ranges};
@@ -65,7 +65,9 @@ impl Score {
         let compute = |part: usize, task: &dyn Task| {
             let rows = ranges[part].clone();
             let features = features(rows.clone())?;
-            let columns = detector.score(&Unlabeled::new(&features), rows.start as u64, &lab.cancel, task)?;
+            let first_index = rows.start as u64;
+            let context = ScoreContext { first_index, cancel: &lab.cancel, task, compute: &lab.compute };
+            let columns = detector.score(&Unlabeled::new(&features), &context)?;
             let scores = Scores::new(features.ids().to_vec(), detector.score_names(), columns)?;
             Ok(scores.to_bytes()?)
         };

@@ -1,0 +1,37 @@
+//! What the work is to be computed with.
+
+use serde::{Deserialize, Serialize};
+
+use super::{LfdnEngine, Plain};
+use crate::DiffusionError;
+
+/// Numbers in which the network's products are computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// Single precision.
+    #[default]
+    F32,
+    /// Factors rounded to bfloat16 (8 bits), sums in single precision; everything else stays f32.
+    Bf16,
+}
+
+/// The device that networks run on: the processor, unless a GPU is handed in.
+#[derive(Debug, Clone, Default)]
+pub struct Compute {}
+
+impl Compute {
+    /// The processor.
+    #[must_use]
+    pub fn processor() -> Compute {
+        Compute::default()
+    }
+
+    /// The fastest engine of the device.
+    ///
+    /// # Errors
+    /// When the device has no fast product of that precision.
+    pub fn engine(&self, _precision: Precision) -> Result<Box<dyn LfdnEngine>, DiffusionError> {
+        Ok(Box::new(Plain::new()))
+    }
+}
