@@ -1,11 +1,9 @@
 //! AdamW with decoupled decay, and the average of the weights, in one pass over the parameters.
 
-use rayon::prelude::*;
+use oodlab_base::Seed;
+use oodlab_kernels::adamw::{self, Coefficients, Slices};
 
 use crate::{DiffusionError, LfdnConfig, Parameters, TrainConfig};
-use oodlab_base::Seed;
-
-const TASK: usize = 1 << 15;
 
 /// Everything that changes in training.
 #[derive(Debug, Clone, PartialEq)]
@@ -120,37 +118,39 @@ impl AdamW {
             return Err(DiffusionError::Length { what: "gradients", expected, found: gradients.count() });
         }
         state.updates += 1;
-        let n = state.updates as f64;
-        let keep = (1.0 - learning_rate * self.weight_decay) as f32;
-        let (first, second, second_keep) = ((1.0 - self.beta1) as f32, (1.0 - self.beta2) as f32, self.beta2 as f32);
-        let rate = (learning_rate / (1.0 - self.beta1.powf(n))) as f32;
-        let unbias = (1.0 / (1.0 - self.beta2.powf(n)).sqrt()) as f32;
-        let epsilon = self.epsilon as f32;
-        let follow = self.ema_decay.map_or(1.0, |most| (1.0 - most.min((1.0 + n) / (10.0 + n))) as f32);
-        let scale = self.clip_norm.map_or(1.0, |most| clip_scale(gradients.values(), most));
-        let parameters = state.parameters.values_mut().par_chunks_mut(TASK);
-        let ema = state.ema.values_mut().par_chunks_mut(TASK);
-        let moments = state.first_moment.par_chunks_mut(TASK).zip(state.second_moment.par_chunks_mut(TASK));
-        let gradients = gradients.values().par_chunks(TASK);
-        parameters.zip(ema).zip(moments).zip(gradients).for_each(|(((p, ema), (m, v)), g)| {
-            for ((((p, ema), m), v), &g) in p.iter_mut().zip(ema).zip(m).zip(v).zip(g) {
-                let g = scale * g;
-                *m += first * (g - *m);
-                *v = second_keep * *v + second * g * g;
-                *p = *p * keep - rate * *m / (v.sqrt() * unbias + epsilon);
-                *ema += follow * (*p - *ema);
-            }
-        });
-        Ok(())
+        let mut coefficients = self.coefficients(state.updates, learning_rate);
+        if let Some(most) = self.clip_norm {
+            coefficients.scale = adamw::clip_scale(gradients.values(), most);
+        }
+        let slices = Slices {
+            parameters: state.parameters.values_mut(),
+            average: state.ema.values_mut(),
+            first_moment: &mut state.first_moment,
+            second_moment: &mut state.second_moment,
+        };
+        Ok(adamw::run(coefficients, slices, gradients.values())?)
     }
-}
 
-/// What scales a gradient down to the length `most`; 1 for a shorter one. Squares are summed in f64, task by task in order.
-fn clip_scale(gradients: &[f32], most: f64) -> f32 {
-    let squares = |part: &[f32]| part.iter().map(|&g| f64::from(g) * f64::from(g)).sum::<f64>();
-    let sums: Vec<f64> = gradients.par_chunks(TASK).map(squares).collect();
-    let norm = sums.iter().sum::<f64>().sqrt();
-    if norm > most { (most / norm) as f32 } else { 1.0 }
+    /// Whether every gradient must be known before the first parameter is changed.
+    pub(crate) fn clips(&self) -> bool {
+        self.clip_norm.is_some()
+    }
+
+    /// The numbers of update n (from 1) of gradients that are not clipped.
+    pub(crate) fn coefficients(&self, n: u64, learning_rate: f64) -> Coefficients {
+        let n = n as f64;
+        Coefficients {
+            scale: 1.0,
+            keep: (1.0 - learning_rate * self.weight_decay) as f32,
+            first: (1.0 - self.beta1) as f32,
+            second: (1.0 - self.beta2) as f32,
+            second_keep: self.beta2 as f32,
+            rate: (learning_rate / (1.0 - self.beta1.powf(n))) as f32,
+            unbias: (1.0 / (1.0 - self.beta2.powf(n)).sqrt()) as f32,
+            epsilon: self.epsilon as f32,
+            follow: self.ema_decay.map_or(1.0, |most| (1.0 - most.min((1.0 + n) / (10.0 + n))) as f32),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The hot loops: noise, denoise, norms, scores, convolutions.
 
+pub mod adamw;
 pub mod affine;
 pub mod attention;
 pub mod cuda;
@@ -7,6 +8,7 @@ pub mod ddim_step;
 pub mod dense_conv;
 pub mod depthwise_conv;
 pub mod forward_noise;
+pub mod group_norm;
 pub mod layer_norm;
 pub mod normal;
 pub mod pointwise_conv;

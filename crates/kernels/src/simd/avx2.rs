@@ -62,6 +62,11 @@ impl Vector for F32x8 {
     }
 
     #[inline(always)]
+    unsafe fn sqrt(self) -> F32x8 {
+        F32x8(unsafe { _mm256_sqrt_ps(self.0) })
+    }
+
+    #[inline(always)]
     unsafe fn round(self) -> F32x8 {
         F32x8(unsafe { _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(self.0) })
     }

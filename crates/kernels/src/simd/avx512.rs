@@ -62,6 +62,11 @@ impl Vector for F32x16 {
     }
 
     #[inline(always)]
+    unsafe fn sqrt(self) -> F32x16 {
+        F32x16(unsafe { _mm512_sqrt_ps(self.0) })
+    }
+
+    #[inline(always)]
     unsafe fn round(self) -> F32x16 {
         F32x16(unsafe { _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(self.0) })
     }

@@ -111,6 +111,8 @@ pub(crate) trait Vector: Copy {
     unsafe fn max_with(self, bound: Self) -> Self;
     /// The smaller; `self` where either is NaN.
     unsafe fn min_with(self, bound: Self) -> Self;
+    /// The square root; self at least 0.
+    unsafe fn sqrt(self) -> Self;
     /// To the nearest whole number, ties to even; |self| < 2^22.
     unsafe fn round(self) -> Self;
     /// 2^self for whole numbers in -126 ..= 127.

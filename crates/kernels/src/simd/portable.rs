@@ -65,6 +65,11 @@ impl Vector for Portable {
     }
 
     #[inline(always)]
+    unsafe fn sqrt(self) -> Portable {
+        Portable(self.0.map(f32::sqrt))
+    }
+
+    #[inline(always)]
     unsafe fn round(self) -> Portable {
         // Adding 1.5 * 2^23 leaves no bits for a fraction: the sum is rounded to even.
         const MAGIC: f32 = 12_582_912.0;

@@ -1,0 +1,21 @@
+//! GroupNorm with one group, then SiLU: forward and backward.
+//!
+//! For each row, with `shift` what the row is told of its step (if anything):
+//! ```text
+//! u = x + shift;  mean = sum(u) / width;  r = 1 / sqrt(sum((u - mean)^2) / width + 1e-5)
+//! n = (u - mean) r;  v = n weight + bias;  y = v / (1 + e^-v)
+//! ```
+//! and backward, with a prime for the gradient of the loss and s = 1 / (1 + e^-v):
+//! ```text
+//! v' = y' (s + v s (1 - s));  bias' = sum over rows of v';  weight' = sum over rows of v' n;  h = v' weight
+//! x' = r (h - sum(h) / width - n sum(h n) / width);  shift' = sum of x' over the rows of a step
+//! ```
+//!
+//! * Shapes: `x`, `y` `[rows, width]`, `weight`, `bias` `[width]`, `shift` `[steps, width]`, all f32, row-major.
+//! * Source: Wu and He 2018 (GroupNorm), torch's epsilon; the network of the released DLSR program.
+
+mod cpu;
+#[cfg(test)]
+mod tests;
+
+pub use cpu::{EPSILON, Norm, Shift, Statistics, backward, forward, shift_gradient};
