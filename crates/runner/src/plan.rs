@@ -15,6 +15,7 @@ use oodlab_encoders::Encoder;
 use oodlab_features::Layer;
 use oodlab_features::library::{Place, StoredFeatures};
 
+use crate::config::control::{self, Control};
 use crate::config::{Cell, Experiment, Protocol, Source};
 use crate::failure::at;
 use crate::lab::Lab;
@@ -54,6 +55,8 @@ pub struct Contender {
     pub fit: Fit,
     /// Whether it is a control.
     pub control: bool,
+    /// Its name in tables: the kind, unless its section has a name.
+    pub name: String,
 }
 
 /// One cell with one seed.
@@ -258,29 +261,54 @@ fn chosen_layers(experiment: &Experiment, layers: &[Layer], taps: usize) -> Resu
 
 /// The detector that an experiment describes.
 pub fn detector(experiment: &Experiment) -> Result<Box<dyn Detector>> {
-    let mut section = experiment.detector.clone();
-    let kind = section.remove("kind").and_then(|kind| kind.as_str().map(str::to_owned)).unwrap_or_default();
+    let parts = control::parts(&experiment.detector).map_err(|what| at("detector", &what))?;
+    if !parts.scores.is_empty() {
+        return Err(at("detector.scores", "the scores of the experiment's own detector stand under `scores`"));
+    }
+    let mut section = parts.settings.as_object().cloned().unwrap_or_default();
     if let Some(weights) = &experiment.features.layer_weights
         && section.insert("layer_weights".into(), serde_json::json!(weights)).is_some()
     {
         return Err(at("detector.layer_weights", "features.layer_weights is given too; keep one of them"));
     }
-    let scores = experiment.scores.iter().map(ScoreSpec::parse).collect::<Result<Vec<_>, _>>().map_err(misplaced)?;
-    oodlab_detectors::build(&kind, section.into(), &scores).map_err(misplaced)
+    build(&parts.kind, section.into(), &experiment.scores).map_err(misplaced)
+}
+
+fn build(
+    kind: &str,
+    settings: serde_json::Value,
+    scores: &[serde_json::Value],
+) -> Result<Box<dyn Detector>, DetectorError> {
+    let scores = scores.iter().map(ScoreSpec::parse).collect::<Result<Vec<_>, _>>()?;
+    oodlab_detectors::build(kind, settings, &scores)
 }
 
 fn contenders(experiment: &Experiment, train: &Training, layers: &[usize], seed: u64) -> Result<Vec<Contender>> {
     let own = detector(experiment)?;
     own.check_layers(layers.len()).map_err(misplaced)?;
-    let kind = own.kind();
-    let mut found = vec![Contender { fit: Fit::new(own, train, layers, seed)?, control: false }];
+    let name = control::parts(&experiment.detector).map_or_else(|_| own.kind().to_owned(), |parts| parts.name);
+    let mut found = vec![Contender { fit: Fit::new(own, train, layers, seed)?, control: false, name: name.clone() }];
     // Some controls stand in every table, whatever else is asked for.
-    let always = CONTROLS.iter().copied().filter(|always| !experiment.controls.iter().any(|named| named == always));
-    let controls = experiment.controls.iter().map(String::as_str).chain(always);
-    for control in controls.filter(|control| *control != kind) {
-        let detector = oodlab_detectors::build(control, serde_json::Value::Null, &[])
-            .map_err(|error| at("controls", &error.to_string()))?;
-        found.push(Contender { fit: Fit::new(detector, train, layers, seed)?, control: true });
+    let always =
+        CONTROLS.iter().copied().filter(|always| !experiment.controls.iter().any(|named| named.name() == *always));
+    let always: Vec<Control> = always.map(Control::kind).collect();
+    for (place, control) in experiment.controls.iter().chain(&always).enumerate() {
+        let place = format!("controls.{place}");
+        let parts = control.parts().map_err(|what| at(&place, &what))?;
+        if parts.name == name {
+            // A kind that is the detector already needs no second line; a section with its name is a mistake.
+            if matches!(control, Control::Kind(_)) {
+                continue;
+            }
+            return Err(at(
+                &place,
+                &format!("the experiment's detector is called {name:?} too; give this one a `name`"),
+            ));
+        }
+        let detector =
+            build(&parts.kind, parts.settings, &parts.scores).map_err(|error| at(&place, &error.to_string()))?;
+        detector.check_layers(layers.len()).map_err(|error| at(&place, &error.to_string()))?;
+        found.push(Contender { fit: Fit::new(detector, train, layers, seed)?, control: true, name: parts.name });
     }
     Ok(found)
 }

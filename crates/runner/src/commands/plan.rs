@@ -60,7 +60,7 @@ fn report(lab: &Lab, plan: Plan) -> Result<Report> {
         for contender in &run.contenders {
             let fit = &contender.fit;
             let done = usize::from(fit.is_done(lab)?);
-            let label = format!("fit {} seed {}", fit.detector().kind(), run.seed);
+            let label = format!("fit {} seed {}", contender.name, run.seed);
             add(Stage { stage: "fit", label, key: fit.key().short(), parts_done: done, parts: 1, used_by: 1 });
             let mut seen = BTreeSet::new();
             for encode in run.scored() {

@@ -117,7 +117,7 @@ impl Worker<'_> {
     }
 
     fn contend(&self, run: &Run, contender: &Contender) -> Result<(ScoredContender, Note)> {
-        let kind = contender.fit.detector().kind();
+        let kind = &contender.name;
         let (fitted, note) = contender.fit.run(self.lab, &run.train).with_context(|| format!("fit {kind}"))?;
         let id = self.score(run, contender, fitted.as_ref(), &run.id_test)?;
         let mut shifted = Vec::new();
@@ -129,7 +129,7 @@ impl Worker<'_> {
             outliers.push(self.score(run, contender, fitted.as_ref(), &outlier.encode)?);
         }
         let scored = ScoredContender {
-            detector: kind.to_owned(),
+            detector: contender.name.clone(),
             control: contender.control,
             curves: fitted.curves(),
             id: Inliers { test: id, shifted },
@@ -156,6 +156,6 @@ impl Worker<'_> {
 pub fn score_stage(run: &Run, contender: &Contender, encode: &FeatureSource) -> Result<Score> {
     let detector = contender.fit.detector();
     let config = serde_json::json!({ "score": detector.score_config(), "layers": run.layers, "seed": run.seed });
-    let label = format!("score {} with {}", encode.name(), detector.kind());
+    let label = format!("score {} with {}", encode.name(), contender.name);
     Score::new(contender.fit.key(), encode.key(), &config, encode.len(), label)
 }

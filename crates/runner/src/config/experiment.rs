@@ -10,6 +10,7 @@ use oodlab_datasets::{Preprocess, Protocol};
 use oodlab_detectors::CONTROLS;
 use serde::{Deserialize, Serialize};
 
+use super::control::{self, Control};
 use super::encoder::{EncoderSection, IMPORTED};
 use super::layers::{Layer, merge};
 use super::place::line_of;
@@ -77,9 +78,9 @@ pub struct Experiment {
     /// The detector's scores, in the table's order; all of its scores when absent.
     #[serde(default)]
     pub scores: Vec<serde_json::Value>,
-    /// Simple detectors that stand beside it in every table; `mean-distance` always does.
+    /// Detectors that stand beside it in every table, by kind or as sections of their own; `mean-distance` always does.
     #[serde(default = "standing_controls")]
-    pub controls: Vec<String>,
+    pub controls: Vec<Control>,
     /// One run each.
     #[serde(default = "seed_zero")]
     pub seeds: Vec<u64>,
@@ -97,6 +98,7 @@ impl Experiment {
         let detector = crate::plan::detector(self)?;
         let mut section = serde_json::Map::new();
         section.insert("kind".into(), detector.kind().into());
+        section.extend(self.detector.get("name").map(|name| ("name".to_owned(), name.clone())));
         for config in [detector.fit_config(), detector.score_config()] {
             if let serde_json::Value::Object(map) = config {
                 // The scores have a section of their own, and layer weights stand under `features`.
@@ -121,8 +123,8 @@ fn both_protocols() -> Vec<Protocol> {
     vec![Protocol::Native, Protocol::Matched]
 }
 
-fn standing_controls() -> Vec<String> {
-    CONTROLS.iter().map(|control| (*control).to_owned()).collect()
+fn standing_controls() -> Vec<Control> {
+    CONTROLS.iter().copied().map(Control::kind).collect()
 }
 
 fn seed_zero() -> Vec<u64> {
@@ -159,7 +161,10 @@ fn check(experiment: &Experiment) -> Result<()> {
     };
     twice("protocols", protocols.iter().map(|p| p.name().to_owned()).collect())?;
     twice("seeds", seeds.iter().map(u64::to_string).collect())?;
-    twice("controls", experiment.controls.clone())?;
+    for (place, control) in experiment.controls.iter().enumerate() {
+        control.parts().map_err(|what| at(&format!("controls.{place}"), &what))?;
+    }
+    twice("controls", experiment.controls.iter().map(Control::name).collect())?;
     if let Err((key, what)) = experiment.preprocess.check() {
         return Err(at(&format!("preprocess.{key}"), &what));
     }
@@ -169,9 +174,7 @@ fn check(experiment: &Experiment) -> Result<()> {
             "imported features are what their own program made of the pictures; leave it out",
         ));
     }
-    if !detector.get("kind").is_some_and(serde_json::Value::is_string) {
-        return Err(at("detector.kind", "expected the name of a detector, as in `kind: dlsr`"));
-    }
+    control::parts(detector).map_err(|what| at("detector", &what))?;
     let Limit { train, id_test, ood } = experiment.limit;
     for (what, limit) in [("train", train), ("id_test", id_test), ("ood", ood)] {
         if limit == Some(0) {

@@ -1,5 +1,6 @@
 //! The experiment file: layers, checked types, and errors that name file, line and the nearest known key.
 
+pub mod control;
 pub mod encoder;
 pub mod experiment;
 pub mod layers;

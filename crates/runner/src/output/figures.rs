@@ -70,7 +70,7 @@ fn run_figures(folder: &mut Folder<'_>, run: &ScoredRun, suffix: &str) -> Result
             for contender in &run.contenders {
                 for name in &contender.id.test.names {
                     let (id, ood) = columns(run, contender, name, at)?;
-                    let curve = RocSeries::new(name, &Counts::new(&id, ood)?);
+                    let curve = RocSeries::new(&run.label(contender, name), &Counts::new(&id, ood)?);
                     series.push(if contender.control { curve.control() } else { curve });
                 }
             }
@@ -85,12 +85,10 @@ fn run_figures(folder: &mut Folder<'_>, run: &ScoredRun, suffix: &str) -> Result
                     let (id, ood) = columns(run, contender, name, at)?;
                     panels.push(HistogramPanel { title: set.clone(), id, ood: ood.to_vec() });
                 }
-                let title = format!("{name}, {} against each set, protocol {protocol}{which}", run.id_set);
-                save(
-                    folder,
-                    &format!("histogram-{name}-{protocol}{suffix}"),
-                    &histogram_figure(&title, name, &panels)?,
-                )?;
+                let label = run.label(contender, name);
+                let title = format!("{label}, {} against each set, protocol {protocol}{which}", run.id_set);
+                let file = format!("histogram-{}-{protocol}{suffix}", label.replace(' ', "-"));
+                save(folder, &file, &histogram_figure(&title, name, &panels)?)?;
             }
         }
     }
@@ -103,6 +101,18 @@ fn run_figures(folder: &mut Folder<'_>, run: &ScoredRun, suffix: &str) -> Result
         }
     }
     Ok(())
+}
+
+impl ScoredRun {
+    /// A score's name in figures: with its detector where another one has a score of that name.
+    fn label(&self, contender: &super::ScoredContender, score: &str) -> String {
+        let has = |other: &&super::ScoredContender| other.id.test.names.iter().any(|name| name == score);
+        if self.contenders.iter().filter(has).count() > 1 {
+            format!("{} {score}", contender.detector)
+        } else {
+            score.to_owned()
+        }
+    }
 }
 
 /// One score of the in-distribution images, shifted ones included, and of an out-of-distribution set.
@@ -166,30 +176,34 @@ fn sweep_chart(rows: &[&Row], key: &str, value: fn(&Row) -> f64) -> (Vec<String>
         }
     }
     let numeric = names.iter().all(|name| name.parse::<f64>().is_ok_and(f64::is_finite));
-    let mut scores: Vec<&str> = Vec::new();
+    let mut scores: Vec<(&str, &str)> = Vec::new();
     for row in rows {
-        if !scores.contains(&row.score.as_str()) {
-            scores.push(&row.score);
+        if !scores.contains(&(row.detector.as_str(), row.score.as_str())) {
+            scores.push((&row.detector, &row.score));
         }
     }
     let series = scores
-        .into_iter()
-        .map(|score| {
+        .iter()
+        .map(|&(detector, score)| {
+            let shared = scores.iter().filter(|(_, other)| *other == score).count() > 1;
+            let name = if shared { format!("{detector} {score}") } else { score.to_owned() };
             let mut points: Vec<LinePoint> = names
                 .iter()
                 .enumerate()
-                .filter_map(|(at, name)| {
+                .filter_map(|(at, value_name)| {
                     let over_seeds: Vec<f64> = rows
                         .iter()
-                        .filter(|row| row.score == score && text(row) == *name)
+                        .filter(|row| {
+                            (row.detector.as_str(), row.score.as_str()) == (detector, score) && text(row) == *value_name
+                        })
                         .map(|row| 100.0 * value(row))
                         .collect();
-                    let x = if numeric { name.parse().ok()? } else { at as f64 };
+                    let x = if numeric { value_name.parse().ok()? } else { at as f64 };
                     point(x, &over_seeds)
                 })
                 .collect();
             points.sort_by(|a, b| a.x.total_cmp(&b.x));
-            LineSeries { name: score.to_owned(), points }
+            LineSeries { name, points }
         })
         .collect();
     (if numeric { Vec::new() } else { names }, series)

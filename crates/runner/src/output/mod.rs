@@ -2,6 +2,7 @@
 
 mod figures;
 mod run_folder;
+mod sign;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -310,5 +311,13 @@ fn notes(plan: &Plan, scored: &[ScoredRun], failures: &BTreeMap<String, String>)
         scored.iter().flat_map(|run| &run.partial).map(|set| format!("partial: {set}")).collect();
     let missing = plan.missing.iter().map(|(set, how)| format!("missing: {set}, in no mean above; {how}"));
     let failed = failures.iter().map(|(run, error)| format!("failed: run {run}: {error}"));
-    trained.into_iter().chain(partial).chain(plan.notes.iter().cloned()).chain(missing).chain(failed).collect()
+    let signs = sign::notes(scored.iter().flat_map(|run| &run.rows));
+    trained
+        .into_iter()
+        .chain(signs)
+        .chain(partial)
+        .chain(plan.notes.iter().cloned())
+        .chain(missing)
+        .chain(failed)
+        .collect()
 }

@@ -74,6 +74,7 @@ struct SetRecord {
 
 #[derive(Serialize)]
 struct DetectorRecord<'a> {
+    name: &'a str,
     kind: &'a str,
     control: bool,
     fit: String,
@@ -116,6 +117,7 @@ pub fn finish_run(folder: &Path, source: &Source, run: &Run, done: &ScoredRun) -
     sets.extend(run.shifted.iter().map(|s| record(format!("{} id, shifted", s.protocol.name()), &s.encode)));
     sets.extend(run.outliers.iter().map(|o| record(format!("{} {}", o.protocol.name(), o.group), &o.encode)));
     let detectors = run.contenders.iter().map(|contender| DetectorRecord {
+        name: &contender.name,
         kind: contender.fit.detector().kind(),
         control: contender.control,
         fit: contender.fit.key().hex(),
