@@ -8,16 +8,21 @@ pub mod dlsr;
 mod error;
 mod given;
 pub mod mean_distance;
+pub mod pca;
+mod reconstruction_score;
 mod registry;
 mod score;
 mod section;
+mod stored;
 #[cfg(test)]
 mod testing;
+pub mod vae;
 
 use serde_json::Value;
 
 pub use error::DetectorError;
 pub use given::{FitContext, Needs, ScoreContext, Unlabeled};
+pub use reconstruction_score::ReconstructionScore;
 pub use registry::{CONTROLS, build, kinds};
 pub use score::ScoreSpec;
 

@@ -3,11 +3,16 @@
 use oodlab_base::text;
 use serde_json::Value;
 
-use crate::{Detector, DetectorError, ScoreSpec, dlsr, mean_distance};
+use crate::{Detector, DetectorError, ScoreSpec, dlsr, mean_distance, pca, vae};
 
 type Builder = fn(Value, &[ScoreSpec]) -> Result<Box<dyn Detector>, DetectorError>;
 
-const KINDS: &[(&str, Builder)] = &[(dlsr::KIND, dlsr::build), (mean_distance::KIND, mean_distance::build)];
+const KINDS: &[(&str, Builder)] = &[
+    (dlsr::KIND, dlsr::build),
+    (mean_distance::KIND, mean_distance::build),
+    (pca::KIND, pca::build),
+    (vae::KIND, vae::build),
+];
 
 /// The controls that stand in every table beside the detector asked for.
 pub const CONTROLS: &[&str] = &[mean_distance::KIND];

@@ -1,6 +1,8 @@
 //! Reading a detector's section of the configuration, with errors that name the place and the nearest known key.
 
 use oodlab_base::text;
+use oodlab_diffusion::DiffusionError;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -50,4 +52,39 @@ fn unknown_key(place: &str, key: &str, known: &[&str]) -> DetectorError {
         format!("unknown key `{key}`{hint} (known keys: {})", known.join(", "))
     };
     DetectorError::Config { place: place.to_owned(), message }
+}
+
+/// Reads a section over defaults that are not the type's own: keys that are absent keep them.
+pub(crate) fn read_over<T: DeserializeOwned + Serialize>(
+    place: &str,
+    value: Option<Value>,
+    defaults: &T,
+) -> Result<T, DetectorError> {
+    let given = map(place, value.unwrap_or(Value::Null))?;
+    let mut all = match serde_json::to_value(defaults) {
+        Ok(Value::Object(all)) => all,
+        _ => Map::new(),
+    };
+    all.extend(given);
+    read(place, Some(Value::Object(all)))
+}
+
+/// A number; an absent one is the default.
+pub(crate) fn number(place: &str, value: Option<Value>, default: f64) -> Result<f64, DetectorError> {
+    match value {
+        None | Some(Value::Null) => Ok(default),
+        Some(value) => value.as_f64().ok_or_else(|| DetectorError::Config {
+            place: place.to_owned(),
+            message: format!("found {value}, expected a number"),
+        }),
+    }
+}
+
+/// A setting that a network refuses, with its place in the detector's section.
+pub(crate) fn refused(error: &DiffusionError) -> DetectorError {
+    let place = match error {
+        DiffusionError::Setting { name, .. } => format!("detector.{name}"),
+        _ => "detector".to_owned(),
+    };
+    DetectorError::Config { place, message: error.to_string() }
 }

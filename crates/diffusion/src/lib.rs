@@ -6,6 +6,7 @@
 //!
 //! * [`Schedule`]: noise levels; [`LfdnConfig`], [`Parameters`]: the network's sizes and values; [`LfdnEngine`]: what computes it;
 //! * [`Training`]: AdamW on stored features, averaged weights, checkpoints; [`Sampler`]: reconstruction by DDIM;
+//! * [`small`], [`pixel`]: small networks of other kinds, for comparison;
 //! * [`golden`]: the numbers of an independent program that all of it must reproduce.
 
 mod checkpoint;
@@ -16,8 +17,11 @@ pub mod golden;
 pub mod models;
 mod optimiser;
 mod parameters;
+pub mod pixel;
 mod sample;
 mod schedule;
+pub mod small;
+pub mod tensor_file;
 pub mod time_embedding;
 mod train;
 

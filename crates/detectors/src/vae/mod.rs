@@ -1,0 +1,107 @@
+//! The ablation's variational autoencoder (the paper's Table 11): a 5-layer linear encoder and an 8-layer linear decoder on z-scored
+//! features. The paper gives neither widths nor activation nor weights; here ReLU stands between the layers, all inner layers have one width,
+//! and the likelihood's variance is `beta`. A sample is reconstructed from the mean of its latent vector: nothing random in scoring.
+
+mod config;
+mod fitted;
+
+use oodlab_diffusion::TrainContext;
+use oodlab_diffusion::small::SmallTraining;
+use serde_json::{Value, json};
+
+pub use config::{VaeConfig, VaeNetwork};
+
+use crate::reconstruction_score::{self, ReconstructionScore};
+use crate::{Detector, DetectorError, FitContext, FittedDetector, Needs, ScoreSpec, Unlabeled};
+use fitted::Fitted;
+
+/// Name of the detector.
+pub const KIND: &str = "vae";
+
+const SCORES: [ReconstructionScore; 4] = [
+    ReconstructionScore::Mse,
+    ReconstructionScore::Mfsim { skip_first: false },
+    ReconstructionScore::Mfsim { skip_first: true },
+    ReconstructionScore::Elbo,
+];
+
+/// The detector: its checked configuration and the scores asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VaeDetector {
+    config: VaeConfig,
+    scores: Vec<ReconstructionScore>,
+}
+
+impl VaeDetector {
+    /// The detector of a configuration's section and the scores asked for (none: all).
+    ///
+    /// # Errors
+    /// When a key, value or score is unknown or out of range, or a score comes twice.
+    pub fn new(config: Value, scores: &[ScoreSpec]) -> Result<VaeDetector, DetectorError> {
+        let config = VaeConfig::parse(config)?;
+        Ok(VaeDetector { config, scores: ReconstructionScore::parse_all(KIND, &SCORES, scores)? })
+    }
+}
+
+/// Builds it for the registry.
+pub(crate) fn build(config: Value, scores: &[ScoreSpec]) -> Result<Box<dyn Detector>, DetectorError> {
+    Ok(Box::new(VaeDetector::new(config, scores)?))
+}
+
+impl Detector for VaeDetector {
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
+    fn needs(&self) -> Needs {
+        Needs { features: true, ..Needs::default() }
+    }
+
+    fn revision(&self) -> u32 {
+        1
+    }
+
+    fn fit_config(&self) -> Value {
+        json!(self.config)
+    }
+
+    fn score_config(&self) -> Value {
+        json!({ "scores": self.score_names() })
+    }
+
+    fn score_names(&self) -> Vec<String> {
+        reconstruction_score::names(&self.scores)
+    }
+
+    fn check_layers(&self, layers: usize) -> Result<(), DetectorError> {
+        reconstruction_score::check_layers(&self.scores, layers)
+    }
+
+    fn fit(
+        &self,
+        train: &Unlabeled<'_>,
+        context: &mut FitContext<'_>,
+    ) -> Result<Box<dyn FittedDetector>, DetectorError> {
+        let z = train.z_scored(KIND)?;
+        let features = train.features();
+        self.check_layers(features.layers().len())?;
+        let network = self.config.network(features.width())?;
+        let config = &self.config.train;
+        let training = SmallTraining { network: &network, config, samples: &z, seed: context.seed, unit: "features" };
+        let trained = training.run(&mut TrainContext {
+            progress: context.progress,
+            cancel: context.cancel,
+            checkpoints: &mut *context.checkpoints,
+            checkpoint_every: context.checkpoint_every,
+        })?;
+        let layers = features.layers().to_vec();
+        Ok(Box::new(Fitted::new(self.config, self.scores.clone(), network, layers, trained)))
+    }
+
+    fn load(&self, bytes: &[u8]) -> Result<Box<dyn FittedDetector>, DetectorError> {
+        Ok(Box::new(Fitted::load(self.config, self.scores.clone(), bytes)?))
+    }
+}
+
+#[cfg(test)]
+mod tests;
