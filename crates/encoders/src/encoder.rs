@@ -14,6 +14,7 @@ use crate::error::EncoderError;
 use crate::fold::{HeadPolicy, fold_tensors};
 use crate::fused::{Program, Workspace, build};
 use crate::network::{Network, Normalisation};
+use crate::pixels::{PIXELS, Pixels};
 use crate::weights::Weights;
 
 /// Raised when the same weights and images give other features.
@@ -133,6 +134,16 @@ impl EncoderConfig {
     }
 }
 
+impl EncoderConfig {
+    /// Side of the squares that images are brought to, in pixels, for networks and for pixels alike.
+    ///
+    /// # Errors
+    /// As [`EncoderConfig::resolve`]; when a setting is given that pixels do not have.
+    pub fn side(&self) -> Result<u32, EncoderError> {
+        if self.network == PIXELS { Ok(Pixels::new(self)?.side) } else { Ok(self.resolve()?.1) }
+    }
+}
+
 /// Features of a batch.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Encoded {
@@ -146,14 +157,20 @@ pub struct Encoded {
 ///
 /// An image's features do not depend on the batch that it comes in, nor on the number of threads, to the bit.
 pub struct Encoder {
-    network: Network,
-    program: Program,
+    name: &'static str,
+    body: Body,
     layers: Vec<Layer>,
     taps: usize,
     normalisation: Normalisation,
     precision: Precision,
     key: Key,
     workspaces: Mutex<Vec<Workspace>>,
+}
+
+/// What makes features of a normalised image.
+enum Body {
+    Program(Program),
+    Pixels(Pixels),
 }
 
 impl Encoder {
@@ -175,6 +192,9 @@ impl Encoder {
         weights: &Weights,
         set: InstructionSet,
     ) -> Result<Encoder, EncoderError> {
+        if config.network == PIXELS {
+            return Encoder::pixels(config);
+        }
         let (network, resolution) = config.resolve()?;
         let normalisation = config.normalisation.unwrap_or_else(|| weights.usual_normalisation(&network));
         if config.precision == Precision::Bf16 && !simd::has_bf16() {
@@ -191,17 +211,30 @@ impl Encoder {
         let layers = Layer::consecutive(widths.chain(penultimate));
         let taps = taps.len();
         let precision = config.precision;
-        let mut key = KeyBuilder::new("encoder", REVISION)
+        let key = KeyBuilder::new("encoder", REVISION)
             .text("network", network.name)
             .number("resolution", u64::from(resolution))
             .text("pooling", config.pooling.name())
             .key("weights", &weights.key())
             .text("numerics", &numerics(precision, set));
-        for (factor, shift) in normalisation.factors() {
-            key = key.number("factor", u64::from(factor.to_bits())).number("shift", u64::from(shift.to_bits()));
-        }
-        let (key, workspaces) = (key.finish(), Mutex::default());
-        Ok(Encoder { network, program, layers, taps, normalisation, precision, key, workspaces })
+        let (key, workspaces) = (with_normalisation(key, normalisation), Mutex::default());
+        let (name, body) = (network.name, Body::Program(program));
+        Ok(Encoder { name, body, layers, taps, normalisation, precision, key, workspaces })
+    }
+
+    /// The encoder without a network.
+    fn pixels(config: &EncoderConfig) -> Result<Encoder, EncoderError> {
+        let pixels = Pixels::new(config)?;
+        Ok(Encoder {
+            name: PIXELS,
+            layers: pixels.layers(),
+            taps: 1,
+            normalisation: pixels.normalisation,
+            precision: Precision::F32,
+            key: with_normalisation(pixels.key(), pixels.normalisation),
+            workspaces: Mutex::default(),
+            body: Body::Pixels(pixels),
+        })
     }
 
     /// Spans of the feature vector: the taps, shallow to deep, as `stage1` to `stage5`, then [`PENULTIMATE`] where the
@@ -220,19 +253,25 @@ impl Encoder {
     /// Length of a feature vector.
     #[must_use]
     pub fn width(&self) -> usize {
-        self.program.width
+        self.layers.last().map_or(0, |layer| layer.end)
     }
 
     /// Classes of the head; 0 where the weights have none.
     #[must_use]
     pub fn classes(&self) -> usize {
-        self.program.classes()
+        match &self.body {
+            Body::Program(program) => program.classes(),
+            Body::Pixels(_) => 0,
+        }
     }
 
     /// Side of the input, in pixels.
     #[must_use]
     pub fn resolution(&self) -> u32 {
-        self.program.resolution as u32
+        match &self.body {
+            Body::Program(program) => program.resolution as u32,
+            Body::Pixels(pixels) => pixels.side,
+        }
     }
 
     /// Mean and deviation of each channel by which every image is normalised, of whatever set.
@@ -250,13 +289,20 @@ impl Encoder {
     /// Device, precision and instruction set: `cpu f32 avx512f`.
     #[must_use]
     pub fn numerics(&self) -> String {
-        numerics(self.precision, self.program.set)
+        match &self.body {
+            Body::Program(program) => numerics(self.precision, program.set),
+            // One product and one sum a value: the same on every processor.
+            Body::Pixels(_) => "cpu f32".to_owned(),
+        }
     }
 
     /// Floating-point operations of one image, a multiply-add counted as two.
     #[must_use]
     pub fn operations_per_image(&self) -> u64 {
-        self.program.operations_per_image
+        match &self.body {
+            Body::Program(program) => program.operations_per_image,
+            Body::Pixels(_) => 0,
+        }
     }
 
     /// Squashes each image that has another size to the encoder's resolution (Pillow's bilinear), normalises it and encodes
@@ -288,7 +334,7 @@ impl Encoder {
         }
         self.with_workspace(|workspace| {
             self.load_image(image, workspace)?;
-            self.program.run(workspace, features, logits).map_err(|source| self.shape_error(source))
+            self.run(workspace, features, logits)
         })
     }
 
@@ -297,7 +343,7 @@ impl Encoder {
     /// # Errors
     /// When the length does not fit.
     pub fn encode_tensor(&self, chw: &[f32], images: usize) -> Result<Encoded, EncoderError> {
-        let side = self.program.resolution;
+        let side = self.resolution() as usize;
         let pixels = side * side;
         let expected = images.saturating_mul(3 * pixels);
         if chw.len() != expected {
@@ -311,9 +357,22 @@ impl Encoder {
                         *to = value;
                     }
                 }
-                self.program.run(workspace, features, logits).map_err(|source| self.shape_error(source))
+                self.run(workspace, features, logits)
             })
         })
+    }
+
+    /// Encodes the image that the workspace holds.
+    fn run(&self, workspace: &mut Workspace, features: &mut [f32], logits: &mut [f32]) -> Result<(), EncoderError> {
+        match &self.body {
+            Body::Program(program) => {
+                program.run(workspace, features, logits).map_err(|source| self.shape_error(source))
+            }
+            Body::Pixels(pixels) => {
+                pixels.write(workspace.image(pixels.width()), features);
+                Ok(())
+            }
+        }
     }
 
     /// Encodes each item on some thread: `encode` is given its position and writes its row of features and logits.
@@ -364,8 +423,16 @@ impl Encoder {
     }
 
     fn shape_error(&self, source: SizeError) -> EncoderError {
-        EncoderError::Shape { network: self.network.name, source }
+        EncoderError::Shape { network: self.name, source }
     }
+}
+
+/// The key of an encoder whose other parts are in `key`.
+fn with_normalisation(mut key: KeyBuilder, normalisation: Normalisation) -> Key {
+    for (factor, shift) in normalisation.factors() {
+        key = key.number("factor", u64::from(factor.to_bits())).number("shift", u64::from(shift.to_bits()));
+    }
+    key.finish()
 }
 
 fn numerics(precision: Precision, set: InstructionSet) -> String {

@@ -32,6 +32,12 @@ pub enum EncoderError {
     /// bf16 on a processor without fast products of it.
     #[error("precision bf16 needs a processor with AMX-BF16 and Linux (a GPU computes f32 here); use f32")]
     Precision,
+    /// A setting that pixels do not have.
+    #[error("the encoder `pixels` has no {setting}: it computes nothing; leave it out")]
+    PixelSetting {
+        /// The setting's key.
+        setting: &'static str,
+    },
     /// A mean or deviation that is no number, or no deviation.
     #[error("normalisation with mean {:?} and deviation {:?}: expected numbers for pixels in 0..1 (divide those of 0..255 by 255), deviations above 0", .0.mean, .0.deviation)]
     Normalisation(crate::network::Normalisation),

@@ -19,12 +19,14 @@ pub mod formula;
 mod fused;
 pub mod golden;
 pub mod network;
+mod pixels;
 pub mod plain;
 pub mod weights;
 
 pub use encoder::{Encoded, Encoder, EncoderConfig, PENULTIMATE, Pooling, Precision};
 pub use error::EncoderError;
 pub use fold::{HeadPolicy, fold};
+pub use pixels::PIXELS;
 
 /// A network that this build knows.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -37,6 +39,15 @@ pub struct NetworkInfo {
     pub parameters: u64,
     /// Channels of each tap, shallow to deep.
     pub taps: Vec<usize>,
+}
+
+/// Every name that `encoder.network` takes, in byte order: all networks, and [`PIXELS`].
+#[must_use]
+pub fn names() -> Vec<&'static str> {
+    let mut names = network::Network::names();
+    names.push(PIXELS);
+    names.sort_unstable();
+    names
 }
 
 /// All networks, in byte order of their names.

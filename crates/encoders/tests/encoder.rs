@@ -354,3 +354,49 @@ fn a_benchmark_reports_consistent_figures() {
     assert!((report.gflop_per_s / report.peak_gflop_per_s - report.share_of_peak).abs() < 1e-12);
     assert!(report.gflop_per_s > 0.0 && report.gflop_per_image > 0.0);
 }
+
+/// The features of `pixels` are the image, channel first, in -1..1; nothing depends on weights or processor.
+#[test]
+fn pixels_are_the_image_itself() {
+    let pixels = EncoderConfig { network: "pixels".to_owned(), ..EncoderConfig::default() };
+    let encoder = Encoder::new(&pixels, &Weights::none()).expect("needs nothing");
+    assert_eq!((encoder.resolution(), encoder.taps(), encoder.classes(), encoder.width()), (32, 1, 0, 3072));
+    assert_eq!(encoder.layers().iter().map(|layer| layer.name.as_str()).collect::<Vec<_>>(), ["pixels"]);
+    assert_eq!(encoder.numerics(), "cpu f32");
+    let images = images(3, 32, 32);
+    let encoded = encoder.encode(&images).expect("encodes");
+    assert!(encoded.logits.is_none());
+    for (image, row) in images.iter().zip(encoded.features.chunks(3072)) {
+        for (at, value) in row.iter().enumerate() {
+            let byte = f32::from(image.pixels[at % 1024 * 3 + at / 1024]);
+            assert!((value - (byte / 127.5 - 1.0)).abs() < 1e-6, "{value} for {byte}");
+        }
+    }
+    assert!(encoded.features.iter().all(|value| (-1.0..=1.0).contains(value)));
+    assert_eq!(encoder.encode_tensor(&encoded.features, 3).expect("planes").features, encoded.features);
+    // Other sizes are squashed as for any network; side and normalisation are in the key, weights are not.
+    let small = EncoderConfig { resolution: Some(16), ..pixels.clone() };
+    let small = Encoder::new(&small, &Weights::none()).expect("needs nothing");
+    assert_eq!(small.encode(&images).expect("encodes").features.len(), 3 * 768);
+    let imagenet = EncoderConfig { normalisation: Some(Normalisation::IMAGENET), ..pixels.clone() };
+    let imagenet = Encoder::new(&imagenet, &Weights::none()).expect("needs nothing");
+    let other = formula::weights("resnet20").expect("known");
+    assert_eq!(Encoder::new(&pixels, &other).expect("needs nothing").key(), encoder.key());
+    assert!(small.key() != encoder.key() && imagenet.key() != encoder.key());
+    assert!(oodlab_encoders::names().contains(&"pixels") && oodlab_encoders::names().is_sorted());
+
+    let refused = |config: EncoderConfig| Encoder::new(&config, &Weights::none()).err().expect("refused").to_string();
+    for (config, key) in [
+        (EncoderConfig { pooling: Pooling::Max, ..pixels.clone() }, "pooling"),
+        (EncoderConfig { weights: Some("embedded".to_owned()), ..pixels.clone() }, "weights"),
+        (EncoderConfig { precision: oodlab_encoders::Precision::Bf16, ..pixels.clone() }, "precision"),
+    ] {
+        assert!(refused(config).contains(&format!("has no {key}")));
+    }
+    for side in [7, 129] {
+        let told = refused(EncoderConfig { resolution: Some(side), ..pixels.clone() });
+        assert!(told.contains("expected 8 to 128 pixels"), "{told}");
+    }
+    let library = oodlab_encoders::weights::WeightLibrary::open(std::path::Path::new("no such folder"));
+    assert!(library.expect("an empty library").find("pixels").expect("none needed").tensors().is_empty());
+}

@@ -97,12 +97,15 @@ impl WeightLibrary {
         Ok(self.find_known(name)?.0)
     }
 
-    /// As [`WeightLibrary::find`], with what is known of the weights that were found, under whatever name they were asked for;
+    /// As [`WeightLibrary::find`] (pixels have empty weights), with what is known of the weights that were found, under whatever name they were asked for;
     /// none for a file that no manifest describes.
     ///
     /// # Errors
     /// As [`WeightLibrary::find`].
     pub fn find_known(&self, name: &str) -> Result<(Weights, Option<&WeightManifest>), WeightError> {
+        if name == crate::PIXELS {
+            return Ok((Weights::none(), None));
+        }
         let by_name: Vec<&WeightManifest> = self.all().filter(|manifest| manifest.name == name).collect();
         let by_network = || self.all().filter(|manifest| manifest.network == name).collect();
         let candidates: Vec<&WeightManifest> = if by_name.is_empty() { by_network() } else { by_name };

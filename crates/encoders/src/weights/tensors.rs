@@ -49,6 +49,12 @@ impl Weights {
         }
     }
 
+    /// No tensors at all: what the encoder [`crate::PIXELS`] has.
+    #[must_use]
+    pub fn none() -> Weights {
+        Weights::from_tensors(BTreeMap::new()).with_source("none (pixels)")
+    }
+
     /// Weights that were decoded from a file's bytes: the key is the hash of the bytes.
     pub(crate) fn from_file(
         tensors: BTreeMap<String, Tensor>,

@@ -111,7 +111,7 @@ impl Experiment {
         }
         let mut encoder = self.encoder.clone();
         if let EncoderSection::Network(config) = &mut encoder
-            && let Ok((_, resolution)) = config.resolve()
+            && let Ok(resolution) = config.side()
         {
             config.resolution = Some(resolution);
         }

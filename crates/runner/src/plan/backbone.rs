@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use oodlab_base::{Key, text};
-use oodlab_encoders::network::Network;
 use oodlab_encoders::weights::Weights;
 use oodlab_encoders::{Encoder, EncoderConfig, EncoderError};
 
@@ -82,7 +81,7 @@ impl Planner<'_> {
         if let Some(known) = self.encoders.get(&identity) {
             return Ok(known.clone());
         }
-        let names = Network::names();
+        let names = oodlab_encoders::names();
         if !names.contains(&config.network.as_str()) {
             let hint = text::hint(&config.network, names.iter().copied());
             let known = names.join(", ");
@@ -106,6 +105,7 @@ impl Planner<'_> {
         let encoder = Encoder::new(&config, &weights).map_err(|error| match error {
             EncoderError::Resolution { .. } => at("encoder.resolution", &error.to_string()),
             EncoderError::Pooling { .. } => at("encoder.pooling", &error.to_string()),
+            EncoderError::PixelSetting { setting } => at(&format!("encoder.{setting}"), &error.to_string()),
             EncoderError::Precision => at("encoder.precision", &error.to_string()),
             EncoderError::Normalisation(_) => at("encoder.normalisation", &error.to_string()),
             other => at("encoder.weights", &other.to_string()),
