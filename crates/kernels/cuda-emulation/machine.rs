@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use oodlab_kernels::cuda::{CudaError, Gpu, Grid, Kernel, Machine, RawProduct, source};
+use oodlab_kernels::cuda::{CudaError, Factors, Gpu, Grid, Kernel, Machine, RawProduct, source};
 
 const HEADER: &str = include_str!("emulation.hpp");
 /// Bytes before and behind each allocation, and what they hold: as f32 a NaN, so that no result may depend on them.
@@ -94,6 +94,28 @@ impl Emulation {
     }
 }
 
+/// A dense copy of a matrix `[rows, columns]` whose elements lie (down, across) apart, rounded as the factors are.
+///
+/// # Safety
+/// The matrix lies in memory.
+unsafe fn matrix(from: *const f32, rows: (i32, i32), columns: (i32, i32), factors: Factors) -> Vec<f32> {
+    let dropped = match factors {
+        Factors::Full => 0,
+        Factors::Tf32 => 13,
+        Factors::Bf16 => 16,
+    };
+    let half = (1u32 << dropped) >> 1;
+    let place = |row: i32, column: i32| row as isize * rows.1 as isize + column as isize * columns.1 as isize;
+    (0..rows.0)
+        .flat_map(|row| (0..columns.0).map(move |column| (row, column)))
+        .map(|(row, column)| {
+            // SAFETY: the caller's contract.
+            let value = unsafe { *from.offset(place(row, column)) };
+            f32::from_bits(value.to_bits().wrapping_add(half) & (u32::MAX << dropped))
+        })
+        .collect()
+}
+
 impl Machine for Emulation {
     fn name(&self) -> &str {
         "emulation"
@@ -149,9 +171,20 @@ impl Machine for Emulation {
     unsafe fn product(&self, product: &RawProduct) -> Result<(), CudaError> {
         let RawProduct { rows, columns, depth, scale, .. } = *product;
         let (across, down) = if product.transposed { (product.right_stride, 1) } else { (1, product.right_stride) };
+        let (left_across, left_down) =
+            if product.left_transposed { (product.left_stride, 1) } else { (1, product.left_stride) };
         for item in 0..i64::from(product.batch) {
             let at = |address: u64, distance: i64| (address as i64 + 4 * item * distance) as *mut f32;
             // SAFETY: the caller vouches for the matrices.
+            let (left, right) = unsafe {
+                let left = at(product.left, product.distances[0]);
+                let right = at(product.right, product.distances[1]);
+                (
+                    matrix(left, (rows, left_down), (depth, left_across), product.factors),
+                    matrix(right, (depth, down), (columns, across), product.factors),
+                )
+            };
+            // SAFETY: as above; the copies are dense.
             unsafe {
                 gemm::gemm(
                     rows as usize,
@@ -160,14 +193,14 @@ impl Machine for Emulation {
                     at(product.output, product.distances[2]),
                     1,
                     product.output_stride as isize,
-                    false,
-                    at(product.left, product.distances[0]),
+                    product.accumulate,
+                    left.as_ptr(),
                     1,
-                    product.left_stride as isize,
-                    at(product.right, product.distances[1]),
-                    across as isize,
-                    down as isize,
-                    0.0,
+                    depth as isize,
+                    right.as_ptr(),
+                    1,
+                    columns as isize,
+                    if product.accumulate { 1.0 } else { 0.0 },
                     scale,
                     false,
                     false,

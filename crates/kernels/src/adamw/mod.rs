@@ -10,7 +10,22 @@
 //! * Source: Loshchilov and Hutter 2019 (algorithm 2), as torch computes it; the average as in the released DLSR program.
 
 mod cpu;
+pub mod cuda;
 #[cfg(test)]
 mod tests;
 
 pub use cpu::{Coefficients, Slices, clip_scale, part, run};
+
+use crate::cost::Cost;
+
+/// Parameters, average and moments read and written, gradients read; 16 operations each.
+#[must_use]
+pub fn cost(count: usize) -> Cost {
+    Cost::elements(count, 9, 16)
+}
+
+/// The sum of the gradients' squares: all read, two operations each.
+#[must_use]
+pub fn squares_cost(count: usize) -> Cost {
+    Cost::elements(count, 1, 2)
+}

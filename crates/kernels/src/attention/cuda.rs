@@ -1,6 +1,6 @@
 //! Attention on a GPU: products over the heads of an image, softmax of all rows, products again.
 
-use crate::cuda::{Buffer, CudaError, Gpu, Grid, Kernel, Product, Right, Source, narrow, parameters};
+use crate::cuda::{Buffer, CudaError, Factors, Gpu, Grid, Kernel, Product, Right, Source, narrow, parameters};
 use crate::simd::{at_least, padded_channels};
 
 const KERNEL: &str = "attention (GPU)";
@@ -45,10 +45,13 @@ pub fn run(
             depth: width,
             left: qkv,
             left_place: (first, from),
+            left_transposed: false,
             right: qkv,
             right_place: (first + inner, from),
             layout: Right::Transposed,
             scale: (1.0 / (width as f64).sqrt()) as f32,
+            accumulate: false,
+            factors: Factors::Full,
             batch: heads,
             distances: [width, width, tokens * tokens],
         };
@@ -68,10 +71,13 @@ pub fn run(
             depth: tokens,
             left: scores,
             left_place: (image * of_image, tokens),
+            left_transposed: false,
             right: qkv,
             right_place: (image * tokens * from + 2 * inner, from),
             layout: Right::Plain,
             scale: 1.0,
+            accumulate: false,
+            factors: Factors::Full,
             batch: heads,
             distances: [tokens * tokens, width, width],
         };

@@ -33,6 +33,18 @@ static __device__ inline float add_up(float *shared, float value) {
     return sum;
 }
 
+static __device__ inline double add_up(double *shared, double value) {
+    shared[threadIdx.x] = value;
+    __syncthreads();
+    for (uint half = ROW_BLOCK / 2; half > 0; half /= 2) {
+        if (threadIdx.x < half) shared[threadIdx.x] += shared[threadIdx.x + half];
+        __syncthreads();
+    }
+    double sum = shared[0];
+    __syncthreads();
+    return sum;
+}
+
 // The largest of all threads' values, likewise.
 static __device__ inline float largest_of(float *shared, float value) {
     shared[threadIdx.x] = value;

@@ -74,6 +74,18 @@ impl Gpu {
         Ok(buffer.address())
     }
 
+    /// The address of `len` elements from `start` on.
+    pub(crate) fn address_at<T: Element>(
+        &self,
+        kernel: &'static str,
+        what: &'static str,
+        (buffer, start): (&Buffer<T>, usize),
+        len: usize,
+    ) -> Result<u64, CudaError> {
+        let first = self.address(kernel, what, buffer, start.saturating_add(len))?;
+        Ok(first + (start * size_of::<T>()) as u64)
+    }
+
     /// Queues a kernel; nothing is launched for an empty grid.
     ///
     /// # Safety

@@ -65,11 +65,26 @@ macro_rules! parameters {
 }
 pub(crate) use parameters;
 
-/// `output = scale · left × right` for row-major f32 matrices, `batch` times; every address and distance was checked.
+/// What the factors of a product are rounded to before they are multiplied; sums are single precision in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Factors {
+    /// Nothing is rounded: full single precision.
+    #[default]
+    Full,
+    /// 10 bits behind the leading one, where the GPU's tensor cores do so (Ampere and later); else as [`Factors::Full`].
+    Tf32,
+    /// 7 bits behind the leading one (bfloat16), likewise.
+    Bf16,
+}
+
+/// `output = scale · left × right (+ output)` for row-major f32 matrices, `batch` times; every address and distance was
+/// checked.
 #[derive(Debug, Clone, Copy)]
 pub struct RawProduct {
-    /// `[rows, depth]`, rows `left_stride` apart.
+    /// `[rows, depth]`, or `[depth, rows]` when `left_transposed`; rows `left_stride` apart.
     pub left: u64,
+    /// Whether the columns of `left` are the rows of the output (an output's gradient, in the gradient of a weight).
+    pub left_transposed: bool,
     /// From one row to the next, in elements.
     pub left_stride: i32,
     /// `[columns, depth]` when `transposed`, else `[depth, columns]`.
@@ -90,6 +105,10 @@ pub struct RawProduct {
     pub depth: i32,
     /// Multiplies the sums.
     pub scale: f32,
+    /// Whether the sums are added to what `output` holds.
+    pub accumulate: bool,
+    /// What the factors are rounded to.
+    pub factors: Factors,
     /// Products.
     pub batch: i32,
     /// From one product's matrix to the next: left, right, output, in elements.

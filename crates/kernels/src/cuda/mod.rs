@@ -27,7 +27,7 @@ pub use buffer::{Buffer, Element};
 pub use error::CudaError;
 pub use gpu::Gpu;
 pub(crate) use gpu::{activation_code, narrow};
-pub use machine::{Grid, Kernel, Machine, RawProduct};
+pub use machine::{Factors, Grid, Kernel, Machine, RawProduct};
 pub(crate) use machine::{Parameters, parameters};
 pub use nvidia::compile;
 pub use product::{Product, Right};

@@ -5,14 +5,15 @@ use std::ffi::c_void;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use cudarc::cublas::sys::{
-    cublasMath_t, cublasOperation_t, cublasSetMathMode, cublasSgemm_v2, cublasSgemmStridedBatched,
+    cublasComputeType_t, cublasGemmAlgo_t, cublasGemmStridedBatchedEx, cublasMath_t, cublasOperation_t,
+    cublasSetMathMode, cublasSgemm_v2, cublasSgemmStridedBatched, cudaDataType,
 };
 use cudarc::cublas::{CudaBlas, result::CublasError};
 use cudarc::driver::{CudaContext, CudaFunction, CudaModule, CudaStream, DriverError, result};
 use cudarc::nvrtc::{CompileError, CompileOptions, Ptx, compile_ptx_with_opts};
 
 use super::available::{available, compiler_available, compiler_missing};
-use super::{CudaError, Grid, Kernel, Machine, RawProduct, Source};
+use super::{CudaError, Factors, Grid, Kernel, Machine, RawProduct, Source};
 
 /// One GPU with one stream.
 #[derive(Debug)]
@@ -31,6 +32,18 @@ fn driver(what: &'static str) -> impl Fn(DriverError) -> CudaError {
 
 fn cublas(what: &'static str) -> impl Fn(CublasError) -> CudaError {
     move |error| CudaError::Driver { what, message: format!("{error:?}") }
+}
+
+/// How matrices lie in memory, whatever the factors are rounded to.
+const SINGLE: cudaDataType = cudaDataType::CUDA_R_32F;
+
+/// cuBLAS's word for rounded factors; none for full single precision, which has calls of its own.
+fn rounded(factors: Factors) -> Option<cublasComputeType_t> {
+    match factors {
+        Factors::Full => None,
+        Factors::Tf32 => Some(cublasComputeType_t::CUBLAS_COMPUTE_32F_FAST_TF32),
+        Factors::Bf16 => Some(cublasComputeType_t::CUBLAS_COMPUTE_32F_FAST_16BF),
+    }
 }
 
 /// Compiles a source to PTX, once in a process. Needs NVRTC, but neither a driver nor a GPU.
@@ -162,23 +175,49 @@ impl Machine for Nvidia {
     unsafe fn product(&self, product: &RawProduct) -> Result<(), CudaError> {
         self.bind()?;
         let handle = self.products.lock().unwrap_or_else(PoisonError::into_inner);
-        let turn = if product.transposed { cublasOperation_t::CUBLAS_OP_T } else { cublasOperation_t::CUBLAS_OP_N };
-        let (scale, zero) = (product.scale, 0.0f32);
-        let none = cublasOperation_t::CUBLAS_OP_N;
+        let turned = |turn| if turn { cublasOperation_t::CUBLAS_OP_T } else { cublasOperation_t::CUBLAS_OP_N };
+        let (turn, turn_left) = (turned(product.transposed), turned(product.left_transposed));
+        let (scale, kept) = (product.scale, if product.accumulate { 1.0f32 } else { 0.0 });
         let (left, right, output) =
             (product.left as *const f32, product.right as *const f32, product.output as *mut f32);
         let [left_distance, right_distance, output_distance] = product.distances;
         let RawProduct { rows, columns, depth, left_stride, right_stride, output_stride, batch, .. } = *product;
-        let (scale_at, zero_at) = (&raw const scale, &raw const zero);
+        let (scale_at, kept_at) = (&raw const scale, &raw const kept);
         // A row-major matrix is the transpose of a column-major one, so the right matrix comes first. A single product
         // goes to the plain call, which may choose among more ways.
-        // SAFETY: the caller vouches for the matrices; scale and zero live until the calls return, which read them.
+        // SAFETY: the caller vouches for the matrices; scale and kept live until the calls return, which read them.
         unsafe {
-            if batch == 1 {
+            if let Some(compute) = rounded(product.factors) {
+                cublasGemmStridedBatchedEx(
+                    *handle.handle(),
+                    turn,
+                    turn_left,
+                    columns,
+                    rows,
+                    depth,
+                    scale_at.cast(),
+                    right.cast(),
+                    SINGLE,
+                    right_stride,
+                    right_distance,
+                    left.cast(),
+                    SINGLE,
+                    left_stride,
+                    left_distance,
+                    kept_at.cast(),
+                    output.cast(),
+                    SINGLE,
+                    output_stride,
+                    output_distance,
+                    batch,
+                    compute,
+                    cublasGemmAlgo_t::CUBLAS_GEMM_DEFAULT,
+                )
+            } else if batch == 1 {
                 cublasSgemm_v2(
                     *handle.handle(),
                     turn,
-                    none,
+                    turn_left,
                     columns,
                     rows,
                     depth,
@@ -187,7 +226,7 @@ impl Machine for Nvidia {
                     right_stride,
                     left,
                     left_stride,
-                    zero_at,
+                    kept_at,
                     output,
                     output_stride,
                 )
@@ -195,7 +234,7 @@ impl Machine for Nvidia {
                 cublasSgemmStridedBatched(
                     *handle.handle(),
                     turn,
-                    none,
+                    turn_left,
                     columns,
                     rows,
                     depth,
@@ -206,7 +245,7 @@ impl Machine for Nvidia {
                     left,
                     left_stride,
                     left_distance,
-                    zero_at,
+                    kept_at,
                     output,
                     output_stride,
                     output_distance,

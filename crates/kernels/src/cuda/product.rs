@@ -1,6 +1,6 @@
 //! Matrix products with every distance checked.
 
-use super::{Buffer, CudaError, Gpu, RawProduct, narrow};
+use super::{Buffer, CudaError, Factors, Gpu, RawProduct, narrow};
 use crate::simd::{SizeError, at_least};
 
 const KERNEL: &str = "product";
@@ -17,7 +17,7 @@ pub enum Right {
 /// One matrix in a buffer: where it begins and the distance of its rows, in elements.
 pub type Place = (usize, usize);
 
-/// `output[i] = scale · left[i] × right[i]` for i below `batch`, row-major f32.
+/// `output[i] = scale · left[i] × right[i]` for i below `batch`, row-major f32; with `accumulate` added to the output.
 #[derive(Debug)]
 pub struct Product<'a> {
     /// Rows of `left` and of the output.
@@ -26,10 +26,12 @@ pub struct Product<'a> {
     pub columns: usize,
     /// What is summed over.
     pub depth: usize,
-    /// `[rows, depth]`
+    /// `[rows, depth]`, or `[depth, rows]` when `left_transposed`.
     pub left: &'a Buffer<f32>,
     /// Where it lies.
     pub left_place: Place,
+    /// Whether the columns of `left` are the rows of the output.
+    pub left_transposed: bool,
     /// By its layout `[columns, depth]` or `[depth, columns]`.
     pub right: &'a Buffer<f32>,
     /// Where it lies.
@@ -38,6 +40,10 @@ pub struct Product<'a> {
     pub layout: Right,
     /// Multiplies the sums.
     pub scale: f32,
+    /// Whether the sums are added to what the output holds.
+    pub accumulate: bool,
+    /// What the factors are rounded to.
+    pub factors: Factors,
     /// Number of products.
     pub batch: usize,
     /// From one product to the next, in elements: left, right, output.
@@ -58,10 +64,13 @@ impl<'a> Product<'a> {
             depth,
             left,
             left_place: (0, left_stride),
+            left_transposed: false,
             right: weight,
             right_place: (0, depth),
             layout: Right::Transposed,
             scale: 1.0,
+            accumulate: false,
+            factors: Factors::Full,
             batch: 1,
             distances: [0; 3],
         }
@@ -88,6 +97,7 @@ impl Gpu {
             Right::Transposed => (columns, depth),
             Right::Plain => (depth, columns),
         };
+        let (left_rows, left_columns) = if product.left_transposed { (depth, rows) } else { (rows, depth) };
         let span = |what, count: usize, width: usize, (start, stride): Place, distance: usize| {
             at_least(KERNEL, what, stride, width)?;
             // At most 2^31 each, so that the sum fits 64 bits.
@@ -97,7 +107,7 @@ impl Gpu {
             let end = last.and_then(|last| last.checked_add((count - 1) * stride + width));
             end.ok_or(SizeError { kernel: KERNEL, what, found: usize::MAX, expected: i32::MAX as usize })
         };
-        let left_end = span("left matrix", rows, depth, product.left_place, distances[0])?;
+        let left_end = span("left matrix", left_rows, left_columns, product.left_place, distances[0])?;
         let right_end = span("right matrix", right_rows, right_columns, product.right_place, distances[1])?;
         let output_end = span("output", rows, columns, (output_start, output_stride), distances[2])?;
         if batch > 1 {
@@ -115,6 +125,7 @@ impl Gpu {
         let raw = RawProduct {
             left: at(self.address(KERNEL, "left matrix", product.left, left_end)?, product.left_place.0),
             left_stride: number("stride of the left matrix", product.left_place.1)?,
+            left_transposed: product.left_transposed,
             right: at(self.address(KERNEL, "right matrix", product.right, right_end)?, product.right_place.0),
             right_stride: number("stride of the right matrix", product.right_place.1)?,
             transposed: product.layout == Right::Transposed,
@@ -124,6 +135,8 @@ impl Gpu {
             columns: number("columns", columns)?,
             depth: number("depth", depth)?,
             scale: product.scale,
+            accumulate: product.accumulate,
+            factors: product.factors,
             batch: number("batch", batch)?,
             distances: distances.map(|distance| distance as i64),
         };

@@ -24,18 +24,23 @@ impl Source {
 #[must_use]
 pub fn all() -> Vec<Source> {
     vec![
+        crate::adamw::cuda::SOURCE,
         crate::affine::cuda::SOURCE,
         crate::attention::cuda::SOURCE,
         crate::ddim_step::cuda::SOURCE,
+        crate::dense::cuda::SOURCE,
         crate::dense_conv::cuda::SOURCE,
         crate::depthwise_conv::cuda::SOURCE,
         crate::forward_noise::cuda::SOURCE,
+        crate::group_norm::cuda::SOURCE,
         crate::layer_norm::cuda::SOURCE,
         crate::pointwise_conv::cuda::SOURCE,
         crate::pooling::cuda::SOURCE,
         super::rearrange::SOURCE,
         crate::reconstruction::cuda::SOURCE,
+        crate::squared_loss::cuda::SOURCE,
         crate::squeeze_excitation::cuda::SOURCE,
+        crate::step_rows::cuda::SOURCE,
         crate::uniform::cuda::SOURCE,
         crate::window_pool::cuda::SOURCE,
         crate::zscore::cuda::SOURCE,

@@ -15,7 +15,23 @@
 //! * Source: Wu and He 2018 (GroupNorm), torch's epsilon; the network of the released DLSR program.
 
 mod cpu;
+pub mod cuda;
 #[cfg(test)]
 mod tests;
 
 pub use cpu::{EPSILON, Norm, Shift, Statistics, backward, forward, shift_gradient};
+
+use crate::cost::Cost;
+
+/// Forward: a row read and one written, nine operations a value; the norm's parameters and two statistics a row besides.
+#[must_use]
+pub fn forward_cost(rows: usize, width: usize) -> Cost {
+    Cost::elements(rows * width, 2, 9).and(Cost::elements(2 * (width + rows), 1, 0))
+}
+
+/// Backward, with the gradients of weight and bias: input and gradient read, a gradient written, 24 operations a value; the
+/// norm's parameters read and their gradients written, two statistics a row read.
+#[must_use]
+pub fn backward_cost(rows: usize, width: usize) -> Cost {
+    Cost::elements(rows * width, 3, 24).and(Cost::elements(4 * width + 2 * rows, 1, 0))
+}

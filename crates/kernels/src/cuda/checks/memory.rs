@@ -4,7 +4,7 @@ use oodlab_base::golden::Findings;
 use oodlab_base::{Seed, Tolerance};
 
 use super::{TOLERANCE, numbers, spread};
-use crate::cuda::{CudaError, Gpu, Product, Right, rearrange};
+use crate::cuda::{CudaError, Factors, Gpu, Product, Right, rearrange};
 
 /// What is written is read, and growing loses nothing but the values.
 pub(super) fn memory(gpu: &Gpu, findings: &mut Findings) -> Result<(), CudaError> {
@@ -51,10 +51,13 @@ pub(super) fn products(gpu: &Gpu, findings: &mut Findings) -> Result<(), CudaErr
             depth,
             left: &left_on,
             left_place: (0, depth),
+            left_transposed: false,
             right: &right_on,
             right_place: (0, if layout == Right::Transposed { depth } else { columns }),
             layout,
             scale: 0.5,
+            accumulate: false,
+            factors: Factors::Full,
             batch,
             distances: [rows * depth, columns * depth, output_distance],
         };
@@ -62,6 +65,47 @@ pub(super) fn products(gpu: &Gpu, findings: &mut Findings) -> Result<(), CudaErr
         gpu.product(&product, &mut got, (0, output_stride))?;
         let got = got.read(batch * distance)?;
         findings.add(format!("{layout:?}"), TOLERANCE.compare(got.iter().map(|&x| f64::from(x)), want));
+    }
+    weight_gradient(gpu, findings)
+}
+
+/// The left matrix transposed, at a place of its own, added to what the output holds; factors in full and rounded.
+fn weight_gradient(gpu: &Gpu, findings: &mut Findings) -> Result<(), CudaError> {
+    let (rows, columns, depth, start) = (6, 5, 9, 4);
+    let (gradient, input) = (numbers("gradient", start + depth * rows), numbers("input", depth * columns));
+    let before = numbers("before", rows * columns);
+    let mut want: Vec<f64> = before.iter().map(|&x| f64::from(x)).collect();
+    for (at, want) in want.iter_mut().enumerate() {
+        let (row, column) = (at / columns, at % columns);
+        let terms = (0..depth).map(|i| [gradient[start + i * rows + row], input[i * columns + column]].map(f64::from));
+        *want += terms.map(|[a, b]| a * b).sum::<f64>();
+    }
+    let (left, right) = (gpu.copy(&gradient)?, gpu.copy(&input)?);
+    let rounded = |bound| Tolerance::absolute("rounded factors", bound);
+    for (factors, tolerance) in
+        [(Factors::Full, TOLERANCE), (Factors::Tf32, rounded(1e-2)), (Factors::Bf16, rounded(8e-2))]
+    {
+        let product = Product {
+            rows,
+            columns,
+            depth,
+            left: &left,
+            left_place: (start, rows),
+            left_transposed: true,
+            right: &right,
+            right_place: (0, columns),
+            layout: Right::Plain,
+            scale: 1.0,
+            accumulate: true,
+            factors,
+            batch: 1,
+            distances: [0; 3],
+        };
+        let mut got = gpu.copy(&before)?;
+        gpu.product(&product, &mut got, (0, columns))?;
+        let got = got.read(rows * columns)?;
+        let comparison = tolerance.compare(got.iter().map(|&x| f64::from(x)), want.iter().copied());
+        findings.add(format!("left transposed, {factors:?}"), comparison);
     }
     Ok(())
 }

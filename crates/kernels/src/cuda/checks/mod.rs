@@ -5,6 +5,7 @@ mod diffusion;
 mod layers;
 mod memory;
 mod pools;
+mod training;
 
 use oodlab_base::golden::{Findings, Outcome};
 use oodlab_base::{Seed, Tolerance};
@@ -22,7 +23,7 @@ pub type Checked = Result<Outcome, CudaError>;
 type Check = fn(&Gpu, &mut Findings) -> Result<(), CudaError>;
 
 /// All checks by name.
-const CHECKS: [(&str, Check); 20] = [
+const CHECKS: [(&str, Check); 26] = [
     ("memory", memory::memory),
     ("products", memory::products),
     ("random numbers", memory::random_numbers),
@@ -43,6 +44,12 @@ const CHECKS: [(&str, Check); 20] = [
     ("DDIM step", diffusion::ddim_step),
     ("z-score", diffusion::zscore),
     ("reconstruction", diffusion::reconstruction),
+    ("DDIM step with errors", training::scored_ddim_step),
+    ("dense layer", training::dense_layer),
+    ("rows of a step", training::step_rows),
+    ("squared loss", training::loss),
+    ("group norm and SiLU", training::group_norm),
+    ("AdamW", training::adamw),
 ];
 
 /// Runs every kernel on the GPU and compares it with the processor's; (name, outcome), none left out.
