@@ -1,6 +1,7 @@
 //! Everything that can go wrong in training and sampling.
 
 use oodlab_base::Cancelled;
+use oodlab_kernels::cuda::CudaError;
 use oodlab_kernels::shape::ShapeError;
 
 /// An error of whoever keeps the checkpoints.
@@ -154,6 +155,14 @@ pub enum DiffusionError {
     /// candle refused an operation.
     #[error("candle: {0}")]
     Candle(#[from] candle_core::Error),
+    /// The GPU refused.
+    #[error(transparent)]
+    Cuda(Box<CudaError>),
+    /// A state that lives on a GPU was replaced there before it was read back.
+    #[error(
+        "the training's state on the GPU was replaced by another one before it was read back: synchronise a state before training the next one with the same engine"
+    )]
+    LeftBehind,
     /// Golden numbers that cannot be read.
     #[error(transparent)]
     Golden(#[from] oodlab_base::golden::GoldenError),

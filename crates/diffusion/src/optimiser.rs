@@ -131,6 +131,11 @@ impl AdamW {
         Ok(adamw::run(coefficients, slices, gradients.values())?)
     }
 
+    /// Most length of a step's gradient, where it is limited.
+    pub(crate) fn clip_norm(&self) -> Option<f64> {
+        self.clip_norm
+    }
+
     /// Whether every gradient must be known before the first parameter is changed.
     pub(crate) fn clips(&self) -> bool {
         self.clip_norm.is_some()

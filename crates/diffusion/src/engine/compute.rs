@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{LfdnEngine, Plain};
+use oodlab_kernels::cuda::Gpu;
+
+use super::{Cuda, LfdnEngine, Plain};
 use crate::DiffusionError;
 
 /// Numbers in which the network's products are computed.
@@ -18,7 +20,9 @@ pub enum Precision {
 
 /// The device that networks run on: the processor, unless a GPU is handed in.
 #[derive(Debug, Clone, Default)]
-pub struct Compute {}
+pub struct Compute {
+    gpu: Option<Gpu>,
+}
 
 impl Compute {
     /// The processor.
@@ -27,11 +31,20 @@ impl Compute {
         Compute::default()
     }
 
+    /// A GPU.
+    #[must_use]
+    pub fn gpu(gpu: Gpu) -> Compute {
+        Compute { gpu: Some(gpu) }
+    }
+
     /// The fastest engine of the device.
     ///
     /// # Errors
     /// When the device has no fast product of that precision.
-    pub fn engine(&self, _precision: Precision) -> Result<Box<dyn LfdnEngine>, DiffusionError> {
+    pub fn engine(&self, precision: Precision) -> Result<Box<dyn LfdnEngine>, DiffusionError> {
+        if let Some(gpu) = &self.gpu {
+            return Ok(Box::new(Cuda::new(gpu, precision)?));
+        }
         Ok(Box::new(Plain::new()))
     }
 }

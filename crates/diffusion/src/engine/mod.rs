@@ -3,10 +3,12 @@
 mod accumulate;
 mod batch;
 mod compute;
+mod cuda;
 mod plain;
 
 pub use batch::{Batch, check_rows};
 pub use compute::{Compute, Precision};
+pub use cuda::Cuda;
 pub use plain::Plain;
 
 use crate::optimiser::{AdamW, TrainState};

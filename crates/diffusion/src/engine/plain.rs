@@ -180,7 +180,7 @@ impl Time {
 }
 
 /// The distinct steps, rising, and the position of each row's step among them.
-fn distinct(t: &[u32]) -> (Vec<u32>, Vec<u32>) {
+pub(super) fn distinct(t: &[u32]) -> (Vec<u32>, Vec<u32>) {
     let mut steps = t.to_vec();
     steps.sort_unstable();
     steps.dedup();

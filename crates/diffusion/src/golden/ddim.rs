@@ -5,13 +5,13 @@ use oodlab_base::golden::{Findings, GoldenFile};
 use oodlab_kernels::reconstruction;
 
 use super::{layers, parameters};
-use crate::{DiffusionError, Plain, SampleConfig, Sampler, Schedule, Variant};
+use crate::{DiffusionError, LfdnEngine, SampleConfig, Sampler, Schedule, Variant};
 
 const STATES: Tolerance = Tolerance::absolute("5e-5", 5e-5);
 const SUMS: Tolerance = Tolerance::mixed("1e-5 relative + 1e-3", 1e-3, 1e-5);
 const MEANS: Tolerance = Tolerance::mixed("1e-5 relative + 1e-5", 1e-5, 1e-5);
 
-pub(super) fn check(file: &GoldenFile) -> Result<Findings, DiffusionError> {
+pub(super) fn check(file: &GoldenFile, engine: &mut dyn LfdnEngine) -> Result<Findings, DiffusionError> {
     let start: usize = file.setting("K")?;
     let variant: Variant = file.setting("mode")?;
     let settings = SampleConfig { start, stride: 1, eta: file.setting("eta")?, variant };
@@ -36,7 +36,7 @@ pub(super) fn check(file: &GoldenFile) -> Result<Findings, DiffusionError> {
     let mut states = Vec::new();
     let noise = |k: usize, out: &mut [f32]| out.copy_from_slice(&noises[k]);
     let observe = |_, _, state: &[f32]| states.push(state.to_vec());
-    let found = sampler.batch(&mut Plain::new(), &[&model], &z, noise, observe)?.remove(0);
+    let found = sampler.batch(engine, &[&model], &z, noise, observe)?.remove(0);
     for (k, state) in states.iter().enumerate() {
         let name = if k == 0 { "x_start".to_owned() } else { format!("x_after{}", k - 1) };
         findings.add(&name, STATES.compare_f32(state, &file.tensor(&name)?.f32()));

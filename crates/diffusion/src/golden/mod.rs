@@ -7,7 +7,7 @@ mod network;
 use oodlab_base::Tolerance;
 use oodlab_base::golden::{Findings, GoldenError, GoldenFile, Outcome};
 
-use crate::{DiffusionError, LfdnConfig, Parameters, Schedule, ScheduleConfig};
+use crate::{DiffusionError, LfdnConfig, LfdnEngine, Parameters, Plain, Schedule, ScheduleConfig};
 
 /// The golden files that this build carries: stem and bytes.
 #[must_use]
@@ -30,15 +30,21 @@ pub fn embedded() -> Vec<(&'static str, &'static [u8])> {
     ]
 }
 
-/// Checks one golden file with the plain engine; `None` for kinds that are not this crate's. What a stem begins with is its
-/// kind; sizes are taken from the file's tensors.
+/// [`check_with`] the plain engine.
 #[must_use]
 pub fn check(file: &GoldenFile) -> Option<Result<Outcome, DiffusionError>> {
+    check_with(file, &mut Plain::new())
+}
+
+/// Checks one golden file with an engine; `None` for kinds that are not this crate's. What a stem begins with is its
+/// kind; sizes are taken from the file's tensors.
+#[must_use]
+pub fn check_with(file: &GoldenFile, engine: &mut dyn LfdnEngine) -> Option<Result<Outcome, DiffusionError>> {
     let findings = match file.stem.as_str() {
         stem if stem.starts_with("schedule") => schedule(file),
-        stem if stem.starts_with("lfdn_forward") => network::forward(file),
-        stem if stem.starts_with("lfdn_train") => network::training(file),
-        stem if stem.starts_with("ddim_") => ddim::check(file),
+        stem if stem.starts_with("lfdn_forward") => network::forward(file, engine),
+        stem if stem.starts_with("lfdn_train") => network::training(file, engine),
+        stem if stem.starts_with("ddim_") => ddim::check(file, engine),
         _ => return None,
     };
     Some(findings.map(Findings::outcome))

@@ -5,9 +5,9 @@ use oodlab_base::golden::{Findings, GoldenFile};
 use oodlab_kernels::{forward_noise, zscore};
 
 use super::{flat, layers, parameters, steps};
-use crate::{AdamW, Batch, DiffusionError, LfdnEngine, Parameters, Plain, Schedule, TrainConfig, TrainState};
+use crate::{AdamW, Batch, DiffusionError, LfdnEngine, Parameters, Schedule, TrainConfig, TrainState};
 
-pub(super) fn forward(file: &GoldenFile) -> Result<Findings, DiffusionError> {
+pub(super) fn forward(file: &GoldenFile, engine: &mut dyn LfdnEngine) -> Result<Findings, DiffusionError> {
     let model = parameters(file, "param.")?;
     let mut findings = Findings::new();
 
@@ -22,12 +22,12 @@ pub(super) fn forward(file: &GoldenFile) -> Result<Findings, DiffusionError> {
     findings.add("z", Tolerance::SINGLE.compare_f32(&z, &want));
 
     let mut y = vec![0.0; want.len()];
-    Plain::new().predict(&model, &want, &steps(file, "t")?, &mut y)?;
+    engine.predict(&model, &want, &steps(file, "t")?, &mut y)?;
     findings.add("y", Tolerance::SINGLE.compare_f32(&y, &file.tensor("y")?.f32()));
     Ok(findings)
 }
 
-pub(super) fn training(file: &GoldenFile) -> Result<Findings, DiffusionError> {
+pub(super) fn training(file: &GoldenFile, engine: &mut dyn LfdnEngine) -> Result<Findings, DiffusionError> {
     let config = TrainConfig {
         learning_rate: file.setting("lr")?,
         weight_decay: file.setting("weight_decay")?,
@@ -42,7 +42,6 @@ pub(super) fn training(file: &GoldenFile) -> Result<Findings, DiffusionError> {
     let (schedule, optimiser) = (Schedule::published(), AdamW::new(&config));
     let z = file.tensor("z")?.f32();
     let mut findings = Findings::new();
-    let mut engine = Plain::new();
     let mut step = 0;
     while file.tensor(&format!("loss{step}")).is_ok() {
         let t = steps(file, &format!("t{step}"))?;
@@ -50,16 +49,18 @@ pub(super) fn training(file: &GoldenFile) -> Result<Findings, DiffusionError> {
         let coefficients = t.iter().map(|&t| schedule.forward(t)).collect::<Result<Vec<_>, _>>()?;
         let mut x = vec![0.0; z.len()];
         forward_noise::run(&z, &noise, &coefficients, &mut x)?;
-        let loss = engine.gradients(&state.parameters, &Batch { x: &x, t: &t, target: &z }, &mut gradients)?;
-        let name = format!("loss{step}");
-        findings.add(&name, Tolerance::SINGLE.compare([loss], file.tensor(&name)?.values.iter().copied()));
+        let batch = Batch { x: &x, t: &t, target: &z };
         if step == 0 {
+            engine.gradients(&state.parameters, &batch, &mut gradients)?;
             let want = flat(file, "grad0.", Parameters::zeros(network)?)?;
             findings.add("grad0", Tolerance::SINGLE.compare_f32(gradients.values(), want.values()));
         }
-        optimiser.step(&mut state, &gradients, config.learning_rate)?;
+        let loss = engine.train_step(&mut state, &optimiser, config.learning_rate, &[batch])?;
+        let name = format!("loss{step}");
+        findings.add(&name, Tolerance::SINGLE.compare([loss], file.tensor(&name)?.values.iter().copied()));
         step += 1;
     }
+    engine.synchronise(&mut state)?;
     for (name, got) in [("after", &state.parameters), ("ema", &state.ema)] {
         let name = format!("{name}{step}");
         let want = flat(file, &format!("{name}."), Parameters::zeros(network)?)?;

@@ -9,9 +9,9 @@ pub(crate) const SOURCE: Source = Source { name: "adamw", text: include_str!("ke
 /// Values whose squares one block of threads sums.
 const PART: usize = 1 << 16;
 
-parameters!(AdamwParameters, 96, { parameters, average, first_moment, second_moment, gradient, guard, most_bits } {
+parameters!(AdamwParameters, 104, { parameters, average, first_moment, second_moment, gradient, guard, most_bits } {
     threads: u32, count: u32,
-    keep: f32, first: f32, second_keep: f32, second: f32, rate: f32, unbias: f32, epsilon: f32, follow: f32,
+    scale: f32, keep: f32, first: f32, second_keep: f32, second: f32, rate: f32, unbias: f32, epsilon: f32, follow: f32, unused: u32,
 });
 parameters!(SquaresParameters, 40, { values, parts, sum } { count: u32, part: u32, parts_count: u32, unused: u32 });
 
@@ -118,6 +118,7 @@ pub fn run(
         most_bits: most.unwrap_or(0.0).to_bits(),
         threads: narrow(KERNEL, "length of the parameters", count.div_ceil(4))?,
         count: narrow(KERNEL, "length of the parameters", count)?,
+        scale: c.scale,
         keep: c.keep,
         first: c.first,
         second_keep: c.second_keep,
@@ -126,6 +127,7 @@ pub fn run(
         unbias: c.unbias,
         epsilon: c.epsilon,
         follow: c.follow,
+        unused: 0,
     };
     let grid = Grid::Each(parameters.threads);
     // SAFETY: each thread reads and writes four elements of its own below `count`; buffers begin at multiples of 256 bytes.

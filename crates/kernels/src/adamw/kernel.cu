@@ -11,15 +11,17 @@ struct AdamwParameters {
     double most;           // the gradient's greatest length; 0 for none
     uint threads;
     uint count;
-    float keep, first, second_keep, second, rate, unbias, epsilon, follow;
+    float scale, keep, first, second_keep, second, rate, unbias, epsilon, follow;
+    uint unused;
 };
-static_assert(sizeof(AdamwParameters) == 96, "as in cuda.rs");
+static_assert(sizeof(AdamwParameters) == 104, "as in cuda.rs");
 
 static __device__ inline void update(const AdamwParameters &p, float g, float &value, float &average, float &m, float &v) {
     m += p.first * (g - m);
     v = p.second_keep * v + p.second * g * g;
     value = value * p.keep - p.rate * m / (sqrtf(v) * p.unbias + p.epsilon);
-    average += p.follow * (value - average);
+    // Exactly the parameters where the average follows at once.
+    average = p.follow == 1.0f ? value : average + p.follow * (value - average);
 }
 
 extern "C" __global__ void adamw(AdamwParameters p) {
@@ -27,10 +29,10 @@ extern "C" __global__ void adamw(AdamwParameters p) {
     if (thread >= p.threads) return;
     // A loss that is not finite changes nothing.
     if (!(fabs(p.guard[0]) <= 1.7976931348623157e308)) return;
-    float scale = 1.0f;
+    float scale = p.scale;
     if (p.most > 0.0) {
         double norm = sqrt(p.guard[1]);
-        if (norm > p.most) scale = (float)(p.most / norm);
+        if (norm > p.most) scale *= (float)(p.most / norm);
     }
     uint at = 4 * thread;
     if (at + 4 <= p.count) {

@@ -229,6 +229,7 @@ pub(super) fn adamw(gpu: &Gpu, findings: &mut Findings) -> Result<(), CudaError>
     let squares: f64 = gradient.iter().map(|&g| f64::from(g) * f64::from(g)).sum();
     let second: Vec<f32> = second.iter().map(|v| v.abs()).collect();
     let c = Coefficients {
+        scale: 1.0,
         keep: 0.999,
         first: 0.1,
         second_keep: 0.999,
