@@ -12,6 +12,7 @@ pub mod depthwise_conv;
 pub mod forward_noise;
 pub mod group_norm;
 pub mod layer_norm;
+pub mod linear;
 pub mod normal;
 pub mod pointwise_conv;
 pub mod pooling;

@@ -40,7 +40,7 @@ pub(crate) struct Product<'a> {
 /// A run of neighbouring inputs of every window: where it begins, in bytes from the window's first input, and its length.
 #[derive(Clone, Copy)]
 #[repr(C)]
-pub(super) struct Segment {
+pub(crate) struct Segment {
     pub offset: usize,
     pub count: usize,
 }

@@ -16,7 +16,7 @@ mod half;
 #[cfg(test)]
 mod tests;
 mod tile;
-mod wide;
+pub(crate) mod wide;
 
 use self::cpu::{Grid, Product};
 use self::half::HalfWeights;

@@ -8,7 +8,7 @@ use super::cpu::Segment;
 
 /// Where a tile's values lie.
 #[repr(C)]
-pub(super) struct Tile14 {
+pub(crate) struct Tile14 {
     /// The windows of the first and of the second seven pixels.
     pub rows: [*const f32; 2],
     /// What the sums begin with, and how far that of one pixel lies from the next, in bytes.
@@ -132,7 +132,7 @@ macro_rules! all_sums {
 
 /// The whole loop, from the pixels' lines and the bytes of weights of one input.
 macro_rules! product {
-    ($tile:expr, $segments:expr, $weights:expr, $load:expr, $pixels:expr, $save:expr, $second:literal, $bytes:literal) => {
+    ($tile:expr, $segments:expr, $weights:expr, $load:expr, $pixels:expr, $save:expr, $second:literal, $bytes:literal, $advance:literal) => {
         asm!(
             "mov {a}, qword ptr [{tile} + 16]",
             "mov {b}, qword ptr [{tile} + 24]",
@@ -150,8 +150,8 @@ macro_rules! product {
             "prefetcht0 byte ptr [{ahead}]",
             "add {ahead}, {step}",
             concat!("add {weights}, ", $bytes),
-            "add {a}, 4",
-            "add {b}, 4",
+            concat!("add {a}, ", $advance),
+            concat!("add {b}, ", $advance),
             "dec {count}",
             "jnz 3b",
             "add {segment}, 16",
@@ -187,7 +187,7 @@ macro_rules! product {
 /// AVX-512F is there, no segment is empty and there is at least one, and all that the tile points to is as long as the
 /// segments say: `[inputs][32]` weights, sums of `[14][32]`.
 #[target_feature(enable = "avx512f")]
-pub(super) unsafe fn sum_two(tile: &Tile14, segments: &[Segment], weights: *const f32) {
+pub(crate) unsafe fn sum_two(tile: &Tile14, segments: &[Segment], weights: *const f32) {
     // SAFETY: the caller's; the assembly reads the tile's fields and the segments in the layout that `repr(C)` gives them.
     unsafe {
         product!(
@@ -213,7 +213,8 @@ pub(super) unsafe fn sum_two(tile: &Tile14, segments: &[Segment], weights: *cons
             ),
             all_sums!(save, 2),
             "vmovups zmm29, zmmword ptr [{weights} + 64]",
-            "128"
+            "128",
+            "4"
         );
     }
 }
@@ -249,6 +250,45 @@ pub(super) unsafe fn sum_one(tile: &Tile14, segments: &[Segment], weights: *cons
             ),
             all_sums!(save, 1),
             "",
+            "64",
+            "4"
+        );
+    }
+}
+
+/// [`sum_two`] for inputs that lie one after the other: pixel q of input k at `rows[0] + offset + (16 k + q)`, in values.
+///
+/// # Safety
+/// As [`sum_two`]; strides and the second row are not used.
+#[target_feature(enable = "avx512f")]
+pub(crate) unsafe fn sum_packed(tile: &Tile14, segments: &[Segment], weights: *const f32) {
+    // SAFETY: as for `sum_two`. The comment names operands that this loop does without.
+    unsafe {
+        product!(
+            tile,
+            segments,
+            weights,
+            all_sums!(load, 2),
+            concat!(
+                "# {s1} {s3} {s5}\n",
+                pixel!("30", "{a}", "0", "1"),
+                pixel!("31", "{a} + 4", "2", "3"),
+                pixel!("30", "{a} + 8", "4", "5"),
+                pixel!("31", "{a} + 12", "6", "7"),
+                pixel!("30", "{a} + 16", "8", "9"),
+                pixel!("31", "{a} + 20", "10", "11"),
+                pixel!("30", "{a} + 24", "12", "13"),
+                pixel!("31", "{a} + 28", "14", "15"),
+                pixel!("30", "{a} + 32", "16", "17"),
+                pixel!("31", "{a} + 36", "18", "19"),
+                pixel!("30", "{a} + 40", "20", "21"),
+                pixel!("31", "{a} + 44", "22", "23"),
+                pixel!("30", "{a} + 48", "24", "25"),
+                pixel!("31", "{a} + 52", "26", "27"),
+            ),
+            all_sums!(save, 2),
+            "vmovups zmm29, zmmword ptr [{weights} + 64]",
+            "128",
             "64"
         );
     }

@@ -101,6 +101,11 @@ impl Vector for F32x16 {
     }
 
     #[inline(always)]
+    unsafe fn total(self) -> f32 {
+        unsafe { _mm512_reduce_add_ps(self.0) }
+    }
+
+    #[inline(always)]
     unsafe fn divided(self, divisor: F32x16) -> F32x16 {
         unsafe {
             // Fourteen bits of the reciprocal, and one step of Newton's: the divider would be busy ten cycles.

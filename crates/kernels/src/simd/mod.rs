@@ -122,6 +122,20 @@ pub(crate) trait Vector: Copy {
         // SAFETY: the caller's.
         unsafe { exp(self) }
     }
+    /// The sum of all lanes, in a fixed order.
+    unsafe fn total(self) -> f32 {
+        let mut lanes = [0.0f32; BLOCK];
+        // SAFETY: no vector has more lanes than a block.
+        unsafe { self.store(lanes.as_mut_ptr()) };
+        let mut left = Self::LANES;
+        while left > 1 {
+            left /= 2;
+            for lane in 0..left {
+                lanes[lane] += lanes[lane + left];
+            }
+        }
+        lanes[0]
+    }
     /// self / divisor for divisors in 1 ..= 2^126, to about 1e-7 relative.
     unsafe fn divided(self, divisor: Self) -> Self {
         // SAFETY: the caller's.

@@ -1,0 +1,182 @@
+//! Gradients of weights and biases: sums over rows.
+
+use std::cell::RefCell;
+
+use rayon::prelude::*;
+
+use super::tile::{self, Order, Step};
+use super::{CHUNK, KERNEL, PANEL, Shape, Shared, TILE, check_panels};
+use crate::pointwise_conv::cpu::Segment;
+use crate::shape::{ShapeError, expect};
+use crate::simd::{AlignedBuffer, InstructionSet, Vector, dispatch};
+
+thread_local! {
+    /// Gradients of the weights of one tile.
+    static BLOCK: RefCell<AlignedBuffer> = RefCell::new(AlignedBuffer::default());
+}
+
+/// The sums of a task's tile.
+#[derive(Clone, Copy)]
+struct Task<'a> {
+    shape: Shape,
+    /// The gradient of the tile's first output in the first panel.
+    out_gradient: *const f32,
+    /// `[panel of features][rows][32]`
+    by_features: *const f32,
+    /// Outputs of the tile.
+    count: usize,
+    segments: &'a [Segment],
+    /// `[count, inputs]`
+    to: *mut f32,
+}
+
+/// `dW = dy^T x`, replaced.
+///
+/// # Shapes
+/// `out_gradient` in panels; `by_features`: the layer's input as [`super::layout::by_features`] turns it; `weight_gradient`
+/// `[outputs, inputs]` row-major.
+///
+/// # Errors
+/// When a buffer does not fit.
+pub fn weight_gradient(
+    set: InstructionSet,
+    shape: Shape,
+    out_gradient: &[f32],
+    by_features: &[f32],
+    weight_gradient: &mut [f32],
+) -> Result<(), ShapeError> {
+    shape.check_weight(weight_gradient)?;
+    let to = Shared(weight_gradient.as_mut_ptr());
+    each_tile(set, shape, out_gradient, by_features, |first, fill| {
+        // SAFETY: the tile's rows of the gradient lie within it, and no other task has them.
+        unsafe { fill(to.get().add(first * shape.inputs)) };
+    })
+}
+
+/// [`weight_gradient`] for whoever needs only a few rows of the gradient at a time, while they are in the caches:
+/// `each(first, rows)` is called once for each run of outputs with their rows `[.., inputs]`, on any thread and in any order.
+///
+/// # Errors
+/// When a buffer does not fit.
+pub fn weight_gradient_each(
+    set: InstructionSet,
+    shape: Shape,
+    out_gradient: &[f32],
+    by_features: &[f32],
+    each: &(dyn Fn(usize, &[f32]) + Sync),
+) -> Result<(), ShapeError> {
+    each_tile(set, shape, out_gradient, by_features, |first, fill| {
+        BLOCK.with_borrow_mut(|block| {
+            let count = (shape.outputs - first).min(TILE) * shape.inputs;
+            block.reserve(count);
+            // SAFETY: the buffer has room for the tile.
+            unsafe { fill(block.as_mut_ptr()) };
+            each(first, &block[..count]);
+        });
+    })
+}
+
+/// Calls `work(first output, fill)` for each tile; `fill(to)` writes its gradients.
+fn each_tile(
+    set: InstructionSet,
+    shape: Shape,
+    out_gradient: &[f32],
+    by_features: &[f32],
+    work: impl Fn(usize, &dyn Fn(*mut f32)) + Sync,
+) -> Result<(), ShapeError> {
+    check_panels("gradient of the output", shape.rows, shape.outputs, out_gradient)?;
+    expect(KERNEL, "input by features", super::layout::by_features_len(shape.rows, shape.inputs), by_features.len())?;
+    let panel_bytes = shape.outputs * PANEL * size_of::<f32>();
+    let segments: Vec<Segment> = (0..shape.panels())
+        .map(|panel| Segment { offset: panel * panel_bytes, count: (shape.rows - panel * PANEL).min(PANEL) })
+        .collect();
+    (0..shape.outputs.div_ceil(TILE)).into_par_iter().with_max_len(1).for_each(|tile| {
+        let first = tile * TILE;
+        work(first, &|to| {
+            let task = Task {
+                shape,
+                out_gradient: out_gradient[first * PANEL..].as_ptr(),
+                by_features: by_features.as_ptr(),
+                count: (shape.outputs - first).min(TILE),
+                segments: &segments,
+                to,
+            };
+            dispatch!(set, tile_body, task: Task<'_>);
+        });
+    });
+    Ok(())
+}
+
+#[inline(always)]
+unsafe fn tile_body<V: Vector>(task: Task<'_>) {
+    let Shape { inputs, rows, .. } = task.shape;
+    let padded = task.shape.panels() * PANEL;
+    let mut sums = Sums([0.0; TILE * PANEL]);
+    for first in (0..inputs).step_by(PANEL) {
+        // SAFETY: `each_tile` checked the lengths.
+        unsafe {
+            let column = task.by_features.add(first * padded);
+            for (chunk, segments) in task.segments.chunks(CHUNK / PANEL).enumerate() {
+                let right = column.add(chunk * CHUNK * PANEL);
+                let step = Step {
+                    left: task.out_gradient,
+                    order: Order::Rows(PANEL),
+                    segments,
+                    right,
+                    sums: sums.0.as_mut_ptr(),
+                    fresh: chunk == 0,
+                    ahead: right.wrapping_add(CHUNK.min(rows) * PANEL),
+                    ahead_step: PANEL,
+                };
+                tile::add::<V>(&step, task.count);
+            }
+            let width = (inputs - first).min(PANEL);
+            for (m, sums) in sums.0.chunks_exact(PANEL).take(task.count).enumerate() {
+                let to = task.to.add(m * inputs + first);
+                if width == PANEL {
+                    for lane in (0..PANEL).step_by(V::LANES) {
+                        V::load(sums.as_ptr().add(lane)).store(to.add(lane));
+                    }
+                } else {
+                    to.copy_from_nonoverlapping(sums.as_ptr(), width);
+                }
+            }
+        }
+    }
+}
+
+/// A tile's sums.
+#[repr(align(64))]
+struct Sums([f32; TILE * PANEL]);
+
+/// `db`: `out_gradient` summed over rows, replaced. Lanes that no row fills must hold zeros.
+///
+/// # Errors
+/// When a buffer does not fit.
+pub fn bias_gradient(
+    rows: usize,
+    outputs: usize,
+    out_gradient: &[f32],
+    bias_gradient: &mut [f32],
+) -> Result<(), ShapeError> {
+    check_panels("gradient of the output", rows, outputs, out_gradient)?;
+    expect(KERNEL, "gradient of the bias", outputs, bias_gradient.len())?;
+    bias_gradient.par_iter_mut().with_min_len(64).enumerate().for_each(|(o, sum)| {
+        let mut lanes = [0.0f32; PANEL];
+        for panel in 0..rows.div_ceil(PANEL) {
+            let values = &out_gradient[(panel * outputs + o) * PANEL..][..PANEL];
+            for (lane, value) in lanes.iter_mut().zip(values) {
+                *lane += value;
+            }
+        }
+        let mut left = PANEL;
+        while left > 1 {
+            left /= 2;
+            for lane in 0..left {
+                lanes[lane] += lanes[lane + left];
+            }
+        }
+        *sum = lanes[0];
+    });
+    Ok(())
+}
