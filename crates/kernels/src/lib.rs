@@ -18,6 +18,7 @@ pub mod pointwise_conv;
 pub mod pooling;
 pub mod reconstruction;
 pub mod shape;
+pub mod silu;
 pub mod simd;
 pub mod squared_loss;
 pub mod squeeze_excitation;

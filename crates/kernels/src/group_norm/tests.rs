@@ -1,7 +1,9 @@
 use oodlab_base::Tolerance;
 
+use super::panels;
 use super::{EPSILON, Norm, Shift, Statistics, backward, forward, shift_gradient};
-use crate::simd::testing::numbers;
+use crate::linear::layout;
+use crate::simd::testing::{ALL_SETS, numbers};
 
 /// Inputs of one case, in f64.
 #[derive(Clone)]
@@ -117,4 +119,70 @@ fn without_a_shift_the_rows_are_normalised_as_they_are() {
     assert!(run(Some(Shift { table: &[0.0; 4], row: &[0, 0, 1] })).is_err());
     assert!(run(Some(Shift { table: &[0.0; 5], row: &[0; 3] })).is_err());
     assert!(shift_gradient(&x, &[0, 0, 1], 4, &mut [0.0; 4]).is_err());
+}
+
+/// The norm of rows in lanes against the one of rows, on every instruction set.
+#[test]
+fn rows_in_lanes_agree_with_rows() {
+    for (rows, width, steps) in CASES {
+        let case = Case::new(rows, width, steps);
+        let (weight, bias) = (narrow(&case.weight), narrow(&case.bias));
+        let norm = Norm { weight: &weight, bias: &bias };
+        let (x, slopes, before) = (narrow(&case.x), numbers("slopes", rows * width), numbers("before", rows * width));
+        let (mut out, mut statistics) = (vec![0.0; rows * width], vec![Statistics::default(); rows]);
+        forward(norm, &x, None, &mut out, &mut statistics).expect("fits");
+        let (mut dx, mut dweight, mut dbias) = (vec![0.0; rows * width], vec![0.0; width], vec![0.0; width]);
+        backward(norm, &x, None, &statistics, &slopes, &mut dx, &mut dweight, &mut dbias).expect("fits");
+        let mut dtable = vec![0.0; steps * width];
+        shift_gradient(&dx, &case.row, width, &mut dtable).expect("fits");
+
+        let packed = |rows, values: &[f32]| {
+            let mut to = vec![0.0; layout::panels_len(rows, width)];
+            layout::from_rows(rows, width, values, &mut to).expect("fits");
+            to
+        };
+        let unpacked = |rows, panels: &[f32]| {
+            let mut to = vec![0.0; rows * width];
+            layout::to_rows(rows, width, panels, &mut to).expect("fits");
+            to
+        };
+        let close = |what: &str, got: &[f32], want: &[f32]| {
+            Tolerance::mixed("1e-5", 1e-5, 1e-5).compare_f32(got, want).assert(&format!("{what} {rows} {width}"));
+        };
+        for set in ALL_SETS {
+            let (x, count) = (packed(rows, &x), layout::panels_len(rows, width));
+            let (mut y, mut again) = (vec![f32::NAN; count], vec![f32::NAN; count]);
+            let mut statistics = vec![f32::NAN; panels::statistics_len(rows)];
+            panels::forward(set, rows, norm, &x, &mut y, &mut statistics).expect("fits");
+            close("y", &unpacked(rows, &y), &out);
+            let (mut weight, mut bias) = (vec![f32::NAN; width], vec![f32::NAN; width]);
+            let mut scratch = vec![f32::NAN; panels::scratch_len(rows, width)];
+            for add in [false, true] {
+                let mut to = packed(rows, &before);
+                panels::backward(
+                    set,
+                    rows,
+                    norm,
+                    &x,
+                    &statistics,
+                    &mut packed(rows, &slopes),
+                    add,
+                    &mut to,
+                    &mut again,
+                    &mut scratch,
+                    panels::NormGradient { weight: &mut weight, bias: &mut bias },
+                )
+                .expect("fits");
+                let sum: Vec<f32> = dx.iter().zip(&before).map(|(dx, before)| dx + before).collect();
+                close("dx", &unpacked(rows, &to), if add { &sum } else { &dx });
+                close("y again", &unpacked(rows, &again), &out);
+                close("weight", &weight, &dweight);
+                close("bias", &bias, &dbias);
+            }
+            let mut table = vec![f32::NAN; layout::panels_len(steps, width)];
+            panels::shift_gradient(&case.row, steps, width, &packed(rows, &dx), &mut table).expect("fits");
+            close("table", &unpacked(steps, &table), &dtable);
+            assert!(table.iter().all(|value| value.is_finite()), "unused lanes are 0");
+        }
+    }
 }

@@ -6,6 +6,7 @@ use rayon::prelude::*;
 
 use super::tile::{self, Order, Step};
 use super::{CHUNK, KERNEL, PANEL, Shape, Shared, TILE, check_panels};
+use crate::adamw::{self, Coefficients, Slices};
 use crate::pointwise_conv::cpu::Segment;
 use crate::shape::{ShapeError, expect};
 use crate::simd::{AlignedBuffer, InstructionSet, Vector, dispatch};
@@ -49,29 +50,44 @@ pub fn weight_gradient(
     let to = Shared(weight_gradient.as_mut_ptr());
     each_tile(set, shape, out_gradient, by_features, |first, fill| {
         // SAFETY: the tile's rows of the gradient lie within it, and no other task has them.
-        unsafe { fill(to.get().add(first * shape.inputs)) };
+        fill(unsafe { to.get().add(first * shape.inputs) });
     })
 }
 
-/// [`weight_gradient`] for whoever needs only a few rows of the gradient at a time, while they are in the caches:
-/// `each(first, rows)` is called once for each run of outputs with their rows `[.., inputs]`, on any thread and in any order.
+/// One step of [`adamw`] with the gradient of [`weight_gradient`], which is not kept: each tile's weights, average and
+/// moments change while its gradients are in the second cache. The bits are those of one after the other.
+///
+/// # Shapes
+/// As [`weight_gradient`]; `slices` of `[outputs, inputs]`.
 ///
 /// # Errors
 /// When a buffer does not fit.
-pub fn weight_gradient_each(
+pub fn weight_step(
     set: InstructionSet,
     shape: Shape,
     out_gradient: &[f32],
     by_features: &[f32],
-    each: &(dyn Fn(usize, &[f32]) + Sync),
+    coefficients: Coefficients,
+    slices: Slices<'_>,
 ) -> Result<(), ShapeError> {
+    let Slices { parameters, average, first_moment, second_moment } = slices;
+    let all = [parameters, average, first_moment, second_moment];
+    for slice in &all {
+        shape.check_weight(slice)?;
+    }
+    let all = all.map(|slice| Shared(slice.as_mut_ptr()));
     each_tile(set, shape, out_gradient, by_features, |first, fill| {
         BLOCK.with_borrow_mut(|block| {
             let count = (shape.outputs - first).min(TILE) * shape.inputs;
             block.reserve(count);
-            // SAFETY: the buffer has room for the tile.
-            unsafe { fill(block.as_mut_ptr()) };
-            each(first, &block[..count]);
+            fill(block.as_mut_ptr());
+            // SAFETY: the tile's rows lie within the slices, whose lengths were checked, and no other task has them.
+            let [p, e, m, v] = all
+                .map(|slice| unsafe { std::slice::from_raw_parts_mut(slice.get().add(first * shape.inputs), count) });
+            let slices = Slices { parameters: p, average: e, first_moment: m, second_moment: v };
+            // Cannot fail: all five are of one length.
+            let done = adamw::part(set, coefficients, slices, &block[..count]);
+            debug_assert_eq!(done, Ok(()));
         });
     })
 }

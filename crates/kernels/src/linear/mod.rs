@@ -20,7 +20,7 @@ mod product;
 mod tests;
 mod tile;
 
-pub use gradient::{bias_gradient, weight_gradient, weight_gradient_each};
+pub use gradient::{bias_gradient, weight_gradient, weight_step};
 pub use product::{Begin, forward, input_gradient};
 
 use crate::shape::{ShapeError, expect};

@@ -1,10 +1,22 @@
 use oodlab_base::Tolerance;
 
-use super::{Begin, Shape, bias_gradient, forward, input_gradient, layout, weight_gradient, weight_gradient_each};
+use super::{Begin, Shape, bias_gradient, forward, input_gradient, layout, weight_gradient, weight_step};
+use crate::adamw::{self, Coefficients, Slices};
 use crate::simd::testing::{ALL_SETS, numbers};
 
 /// Sums of up to a few hundred products of numbers in -1 .. 1, f32 against f64.
 const SUMS: Tolerance = Tolerance::mixed("1e-5", 1e-5, 1e-5);
+const STEP: Coefficients = Coefficients {
+    scale: 1.0,
+    keep: 0.999,
+    first: 0.1,
+    second: 0.001,
+    second_keep: 0.999,
+    rate: 0.01,
+    unbias: 12.0,
+    epsilon: 1e-8,
+    follow: 0.25,
+};
 const SHAPES: [Shape; 7] = [
     Shape { inputs: 1, outputs: 1, rows: 1 },
     Shape { inputs: 5, outputs: 7, rows: 3 },
@@ -78,12 +90,17 @@ fn products_agree_with_their_sums() {
                 (0..count).map(|r| wide(dy[r * outputs + o]) * wide(x[r * inputs + i])).sum::<f64>()
             });
             SUMS.compare(slope.iter().map(|&v| wide(v)), want).assert(&label);
-            let pieces = std::sync::Mutex::new(vec![f32::NAN; outputs * inputs]);
-            weight_gradient_each(set, shape, &dy_panels, &turned, &|first, rows| {
-                pieces.lock().expect("no panic")[first * inputs..][..rows.len()].copy_from_slice(rows);
-            })
-            .expect("fits");
-            assert_eq!(pieces.into_inner().expect("no panic"), slope, "{label}");
+            let start = ["p", "e", "m"].map(|name| numbers(name, outputs * inputs));
+            let (mut apart, mut joined) = (start.clone(), start);
+            let mut squares = [vec![0.5; outputs * inputs], vec![0.5; outputs * inputs]];
+            let [p, e, m] = &mut apart;
+            let all = Slices { parameters: p, average: e, first_moment: m, second_moment: &mut squares[0] };
+            adamw::part(set, STEP, all, &slope).expect("one length");
+            let [p, e, m] = &mut joined;
+            let all = Slices { parameters: p, average: e, first_moment: m, second_moment: &mut squares[1] };
+            weight_step(set, shape, &dy_panels, &turned, STEP, all).expect("fits");
+            assert_eq!(apart, joined, "{label}");
+            assert_eq!(squares[0], squares[1], "{label}");
         }
         let mut sums = vec![f32::NAN; outputs];
         bias_gradient(count, outputs, &dy_panels, &mut sums).expect("fits");
