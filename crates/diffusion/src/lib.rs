@@ -27,7 +27,7 @@ mod train;
 
 pub use checkpoint::{Checkpoint, Checkpoints, FirstEpoch, NoCheckpoints};
 pub use config::{LfdnConfig, TrainConfig};
-pub use engine::{Batch, Compute, Cuda, LfdnEngine, Plain, Precision};
+pub use engine::{Batch, Compute, Cuda, Fused, LfdnEngine, Plain, Precision};
 pub use error::{DiffusionError, KeeperError};
 pub use optimiser::{AdamW, TrainState};
 pub use parameters::{Entry, Parameters, Start, layout};

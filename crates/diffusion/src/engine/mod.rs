@@ -4,11 +4,13 @@ mod accumulate;
 mod batch;
 mod compute;
 mod cuda;
+mod fused;
 mod plain;
 
 pub use batch::{Batch, check_rows};
 pub use compute::{Compute, Precision};
 pub use cuda::Cuda;
+pub use fused::Fused;
 pub use plain::Plain;
 
 use crate::optimiser::{AdamW, TrainState};
@@ -18,7 +20,7 @@ use crate::{DiffusionError, Parameters};
 ///
 /// An engine may keep what it derives from parameters (tensors, copies on a device) as long as [`Parameters::stamp`] stays the same.
 pub trait LfdnEngine: Send {
-    /// A short name for reports: `plain`.
+    /// A short name for reports: `plain`, `fused`.
     fn name(&self) -> &'static str;
 
     /// The network's prediction of the clean samples.
