@@ -7,8 +7,11 @@
 pub mod dlsr;
 mod error;
 mod given;
+mod input;
 pub mod mean_distance;
 pub mod pca;
+pub mod pixel_ddpm;
+pub mod pixel_vae;
 mod reconstruction_score;
 mod registry;
 mod score;

@@ -3,7 +3,7 @@
 use oodlab_base::text;
 use serde_json::Value;
 
-use crate::{Detector, DetectorError, ScoreSpec, dlsr, mean_distance, pca, vae};
+use crate::{Detector, DetectorError, ScoreSpec, dlsr, mean_distance, pca, pixel_ddpm, pixel_vae, vae};
 
 type Builder = fn(Value, &[ScoreSpec]) -> Result<Box<dyn Detector>, DetectorError>;
 
@@ -11,6 +11,8 @@ const KINDS: &[(&str, Builder)] = &[
     (dlsr::KIND, dlsr::build),
     (mean_distance::KIND, mean_distance::build),
     (pca::KIND, pca::build),
+    (pixel_ddpm::KIND, pixel_ddpm::build),
+    (pixel_vae::KIND, pixel_vae::build),
     (vae::KIND, vae::build),
 ];
 

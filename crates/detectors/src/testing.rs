@@ -122,3 +122,14 @@ pub(crate) fn mean_scores(fitted: &dyn FittedDetector, given: &Features) -> Vec<
     let scores = score(fitted, given, 0, &Cancel::new()).expect("scores");
     scores.into_iter().map(|values| values.iter().sum::<f64>() / given.rows() as f64).collect()
 }
+
+/// Pixels of 8 × 8 images in -1..1: stripes of some phase inside, noise outside.
+pub(crate) fn stripes(images: usize, inside: bool) -> Features {
+    let value = |i: usize| {
+        let smooth = ((i % 8) as f32 * 0.8 + (i / 192) as f32 * 0.4).sin() * 0.8;
+        if inside { smooth } else { ((i * i % 9973) as f32 * 12.9898).sin().signum() }
+    };
+    let ids = (0..images).map(|image| format!("sample{image}")).collect();
+    let values = (0..images * 192).map(value).collect();
+    Features::new(oodlab_features::Layer::consecutive([("pixels", 192)]), ids, values).expect("valid features")
+}

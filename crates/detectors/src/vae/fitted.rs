@@ -6,18 +6,27 @@ use oodlab_diffusion::tensor_file::{self, TensorFile};
 use oodlab_features::Layer;
 use serde::{Deserialize, Serialize};
 
-use super::{KIND, VaeConfig};
+use crate::input::Input;
 use crate::reconstruction_score::{self, Divergence, ReconstructionScore};
 use crate::stored;
 use crate::{Curve, DetectorError, FittedDetector, ScoreContext, Unlabeled, check_scores};
 
 #[derive(Debug)]
-pub(super) struct Fitted {
-    config: VaeConfig,
-    scores: Vec<ReconstructionScore>,
+pub(crate) struct Fitted {
+    setting: Setting,
     network: Vae,
     parameters: SmallParameters,
     stored: Stored,
+}
+
+/// What scoring follows beside the network: the same for fitting and loading.
+#[derive(Debug, Clone)]
+pub(crate) struct Setting {
+    pub kind: &'static str,
+    pub input: Input,
+    /// Samples of a batch.
+    pub batch: usize,
+    pub scores: Vec<ReconstructionScore>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -29,48 +38,44 @@ struct Stored {
 }
 
 impl Fitted {
-    pub(super) fn new(
-        config: VaeConfig,
-        scores: Vec<ReconstructionScore>,
-        network: Vae,
-        layers: Vec<Layer>,
-        trained: SmallTrained,
-    ) -> Fitted {
+    /// A network that was just trained.
+    pub fn new(setting: Setting, network: Vae, layers: Vec<Layer>, trained: SmallTrained) -> Fitted {
         let stored = Stored { layers, loss_bits: stored::to_bits(&trained.losses) };
-        Fitted { config, scores, network, parameters: trained.parameters, stored }
+        Fitted { setting, network, parameters: trained.parameters, stored }
     }
 
-    pub(super) fn load(
-        config: VaeConfig,
-        scores: Vec<ReconstructionScore>,
+    /// A stored one; `network` gives the network for layers.
+    pub fn load(
+        setting: Setting,
+        network: impl FnOnce(&[Layer]) -> Result<Vae, DetectorError>,
         bytes: &[u8],
     ) -> Result<Fitted, DetectorError> {
-        let broken = |message: String| DetectorError::Stored { kind: KIND, message };
+        let broken = |message: String| DetectorError::Stored { kind: setting.kind, message };
         let refused = |error: DiffusionError| broken(error.to_string());
         let (stored, file) = TensorFile::read::<Stored>(bytes).map_err(refused)?;
-        let network = config.network(stored::check_layers(&stored.layers).map_err(broken)?)?;
+        stored::check_layers(&stored.layers).map_err(broken)?;
+        let network = network(&stored.layers).map_err(|error| broken(error.to_string()))?;
         let parameters = SmallParameters::from_file(network.layout(), &file, "").map_err(refused)?;
-        reconstruction_score::check_layers(&scores, stored.layers.len())?;
-        Ok(Fitted { config, scores, network, parameters, stored })
+        reconstruction_score::check_layers(&setting.scores, stored.layers.len())?;
+        Ok(Fitted { setting, network, parameters, stored })
     }
 }
 
 impl FittedDetector for Fitted {
     fn score_names(&self) -> Vec<String> {
-        reconstruction_score::names(&self.scores)
+        reconstruction_score::names(&self.setting.scores)
     }
 
     fn score(&self, given: &Unlabeled<'_>, context: &ScoreContext<'_>) -> Result<Vec<Vec<f64>>, DetectorError> {
         given.check_layers(&self.stored.layers)?;
-        let z = given.z_scored(KIND)?;
-        let features = given.features();
-        let batch = self.config.train.batch_size;
-        let made = self.network.reconstruct(&self.parameters, &z, batch, (context.cancel, context.task))?;
+        let Setting { kind, input, batch, scores } = &self.setting;
+        let sample = input.values(given, kind)?;
+        let made = self.network.reconstruct(&self.parameters, &sample, *batch, (context.cancel, context.task))?;
         let divergence = Divergence { values: &made.divergence, beta: self.network.beta() };
-        let pair = (&z[..], &made.reconstruction[..]);
-        let scores = reconstruction_score::compute(&self.scores, features, pair, Some(divergence))?;
-        check_scores(&self.score_names(), features.ids(), &scores)?;
-        Ok(scores)
+        let (features, pair) = (given.features(), (&sample[..], &made.reconstruction[..]));
+        let found = reconstruction_score::compute(scores, features, pair, Some(divergence))?;
+        check_scores(&self.score_names(), features.ids(), &found)?;
+        Ok(found)
     }
 
     fn to_bytes(&self) -> Result<Vec<u8>, DetectorError> {
@@ -78,6 +83,6 @@ impl FittedDetector for Fitted {
     }
 
     fn curves(&self) -> Vec<Curve> {
-        vec![stored::loss_curve(&self.stored.loss_bits, "minus the evidence lower bound, a feature")]
+        vec![stored::loss_curve(&self.stored.loss_bits, "minus the evidence lower bound, a value of a sample")]
     }
 }

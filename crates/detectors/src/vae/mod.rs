@@ -3,17 +3,19 @@
 //! and the likelihood's variance is `beta`. A sample is reconstructed from the mean of its latent vector: nothing random in scoring.
 
 mod config;
-mod fitted;
+pub(crate) mod fitted;
 
 use oodlab_diffusion::TrainContext;
 use oodlab_diffusion::small::SmallTraining;
+use oodlab_features::Layer;
 use serde_json::{Value, json};
 
 pub use config::{VaeConfig, VaeNetwork};
 
+use crate::input::Input;
 use crate::reconstruction_score::{self, ReconstructionScore};
 use crate::{Detector, DetectorError, FitContext, FittedDetector, Needs, ScoreSpec, Unlabeled};
-use fitted::Fitted;
+use fitted::{Fitted, Setting};
 
 /// Name of the detector.
 pub const KIND: &str = "vae";
@@ -40,6 +42,11 @@ impl VaeDetector {
     pub fn new(config: Value, scores: &[ScoreSpec]) -> Result<VaeDetector, DetectorError> {
         let config = VaeConfig::parse(config)?;
         Ok(VaeDetector { config, scores: ReconstructionScore::parse_all(KIND, &SCORES, scores)? })
+    }
+
+    fn setting(&self) -> Setting {
+        let batch = self.config.train.batch_size;
+        Setting { kind: KIND, input: Input::ZScored, batch, scores: self.scores.clone() }
     }
 }
 
@@ -95,11 +102,12 @@ impl Detector for VaeDetector {
             checkpoint_every: context.checkpoint_every,
         })?;
         let layers = features.layers().to_vec();
-        Ok(Box::new(Fitted::new(self.config, self.scores.clone(), network, layers, trained)))
+        Ok(Box::new(Fitted::new(self.setting(), network, layers, trained)))
     }
 
     fn load(&self, bytes: &[u8]) -> Result<Box<dyn FittedDetector>, DetectorError> {
-        Ok(Box::new(Fitted::load(self.config, self.scores.clone(), bytes)?))
+        let network = |layers: &[Layer]| self.config.network(layers.last().map_or(0, |layer| layer.end));
+        Ok(Box::new(Fitted::load(self.setting(), network, bytes)?))
     }
 }
 

@@ -55,4 +55,4 @@ pub(crate) fn in_batches(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

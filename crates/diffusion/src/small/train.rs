@@ -162,7 +162,7 @@ impl SmallTraining<'_> {
                 if !loss.is_finite() {
                     return Err(DiffusionError::NonFiniteLoss { loss, epoch: epoch + 1, step: step + 1 });
                 }
-                state.step(&gradient, self.config);
+                state.step(&gradient, self.config)?;
                 sum += loss * chosen.len() as f64;
                 task.advance(chosen.len() as u64);
             }
@@ -178,8 +178,7 @@ impl SmallTraining<'_> {
                 kept.map_err(|source| DiffusionError::Keeper { action: "saved", source })?;
             }
         }
-        let best = if self.config.ema_decay > 0.0 { &state.average } else { &state.parameters };
-        parameters.values_mut().copy_from_slice(best);
+        parameters.values_mut().copy_from_slice(&state.average);
         Ok(SmallTrained { parameters, losses })
     }
 
