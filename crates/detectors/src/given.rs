@@ -100,8 +100,10 @@ pub struct FitContext<'a> {
     pub cancel: &'a Cancel,
     /// Keeps checkpoints of a long fit.
     pub checkpoints: &'a mut dyn Checkpoints,
-    /// Epochs between checkpoints; 0 keeps none.
+    /// Epochs between the checkpoints that are offered after an epoch; 0 offers none there.
     pub checkpoint_every: usize,
+    /// Steps between the checkpoints that are offered after a step; 0 offers none there.
+    pub checkpoint_every_steps: usize,
     /// What networks are computed with.
     pub compute: &'a Compute,
 }

@@ -18,6 +18,7 @@ pub(crate) fn fit(
         cancel: &Cancel::new(),
         checkpoints: &mut NoCheckpoints,
         checkpoint_every: 0,
+        checkpoint_every_steps: 0,
         compute: &Compute::processor(),
     };
     detector.fit(&Unlabeled::new(train), &mut context)

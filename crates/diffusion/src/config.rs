@@ -79,16 +79,38 @@ impl LfdnConfig {
     }
 }
 
+/// How the learning rate goes on after the warm-up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Rate {
+    /// It stays (the paper).
+    #[default]
+    Constant,
+    /// It falls along half a cosine, step by step, to `final_rate` of it in the last step of all epochs.
+    Cosine,
+}
+
 /// Settings of training. The defaults are the paper's; `drop_last`, the EMA and Adam's moments are the released program's.
+///
+/// A step is one update of the weights: `accumulate` batches of `batch_size` samples. The last step of an epoch takes the batches that are
+/// left, even when they are fewer.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainConfig {
     /// Passes over the training set. Default 150.
     pub epochs: usize,
-    /// Samples of a step, and of a batch in scoring. Default 128.
+    /// Samples of a batch: what the network computes at once, in training and in scoring. Default 128.
     pub batch_size: usize,
-    /// Constant learning rate. Default 1e-4.
+    /// Batches whose gradients make one step. Default 1: each batch is a step.
+    pub accumulate: usize,
+    /// Learning rate: the highest one, where it changes. Default 1e-4.
     pub learning_rate: f64,
+    /// How the rate goes on after the warm-up. Default `constant`.
+    pub rate: Rate,
+    /// With `rate: cosine`, the last step's share of the learning rate, 0 to 1. Default 0.
+    pub final_rate: f64,
+    /// Steps in which the rate rises in a straight line; step n of them (from 1) has n / warmup_steps of it. Default 0.
+    pub warmup_steps: usize,
     /// Decoupled weight decay, on every parameter. Default 1e-4.
     pub weight_decay: f64,
     /// Adam's decay of the first moment. Default 0.9.
@@ -105,6 +127,12 @@ pub struct TrainConfig {
     pub clip_norm: Option<f64>,
     /// Leave out the last batch of an epoch when it is incomplete, as the released program does. Default true.
     pub drop_last: bool,
+    /// Share of the training samples that is kept aside, chosen by the seed, and only measured: the validation loss of each epoch, under
+    /// noise that is the same in every epoch, with the weights that score. From 0 to below 1. Default 0: none.
+    pub holdout: f64,
+    /// Epochs in a row without a lower validation loss after which training stops. With it, the result are the weights after the epoch of
+    /// the lowest validation loss, whether training stopped early or not. Needs `holdout`. Default none: all epochs, the last weights.
+    pub patience: Option<usize>,
 }
 
 impl Default for TrainConfig {
@@ -112,7 +140,11 @@ impl Default for TrainConfig {
         TrainConfig {
             epochs: 150,
             batch_size: 128,
+            accumulate: 1,
             learning_rate: 1e-4,
+            rate: Rate::Constant,
+            final_rate: 0.0,
+            warmup_steps: 0,
             weight_decay: 1e-4,
             beta1: 0.9,
             beta2: 0.999,
@@ -121,6 +153,8 @@ impl Default for TrainConfig {
             ema: true,
             clip_norm: None,
             drop_last: true,
+            holdout: 0.0,
+            patience: None,
         }
     }
 }
@@ -139,6 +173,22 @@ impl TrainConfig {
         }
         if !(1..=1 << 20).contains(&self.batch_size) {
             return refuse("train.batch_size", &self.batch_size, "1 to 1048576");
+        }
+        if !(1..=1 << 20).contains(&self.accumulate) {
+            return refuse("train.accumulate", &self.accumulate, "1 to 1048576");
+        }
+        if !(0.0..=1.0).contains(&self.final_rate) {
+            return refuse("train.final_rate", &self.final_rate, "a share from 0 to 1");
+        }
+        if !(0.0..1.0).contains(&self.holdout) {
+            return refuse("train.holdout", &self.holdout, "a share from 0 to below 1");
+        }
+        match self.patience {
+            Some(0) => return refuse("train.patience", &0, "at least 1 epoch"),
+            Some(epochs) if self.holdout == 0.0 => {
+                return refuse("train.patience", &epochs, "none while train.holdout is 0: there is no validation loss");
+            }
+            _ => {}
         }
         for (name, value) in [("train.learning_rate", self.learning_rate), ("train.epsilon", self.epsilon)] {
             if !(value > 0.0 && value.is_finite()) {
@@ -161,6 +211,35 @@ impl TrainConfig {
             }
         }
         Ok(())
+    }
+
+    /// The learning rate of step `step` (from 0) of `steps`.
+    ///
+    /// ```
+    /// use oodlab_diffusion::{Rate, TrainConfig};
+    /// let cosine = TrainConfig { learning_rate: 1.0, rate: Rate::Cosine, warmup_steps: 2, ..TrainConfig::default() };
+    /// let rates: Vec<f64> = (0..5).map(|step| cosine.rate_at(step, 5)).collect();
+    /// assert_eq!(rates, [0.5, 1.0, 1.0, 0.5, 0.0]);
+    /// ```
+    #[must_use]
+    pub fn rate_at(&self, step: u64, steps: u64) -> f64 {
+        let warmup = self.warmup_steps as u64;
+        if step < warmup {
+            return self.learning_rate * ((step + 1) as f64 / warmup as f64);
+        }
+        match self.rate {
+            Rate::Constant => self.learning_rate,
+            Rate::Cosine => {
+                let (gone, all) = (step - warmup, steps.saturating_sub(warmup + 1));
+                // The middle and the end are exact.
+                let high = match (2 * gone).cmp(&all) {
+                    _ if gone >= all => 0.0,
+                    std::cmp::Ordering::Equal => 0.5,
+                    _ => 0.5 + 0.5 * (std::f64::consts::PI * gone as f64 / all as f64).cos(),
+                };
+                self.learning_rate * (self.final_rate + (1.0 - self.final_rate) * high)
+            }
+        }
     }
 }
 
@@ -194,6 +273,12 @@ mod tests {
             (TrainConfig { learning_rate: f64::NAN, ..good }, "train.learning_rate"),
             (TrainConfig { weight_decay: -1.0, ..good }, "train.weight_decay"),
             (TrainConfig { ema_decay: 1.0, ..good }, "train.ema_decay"),
+            (TrainConfig { accumulate: 0, ..good }, "train.accumulate"),
+            (TrainConfig { final_rate: 1.5, ..good }, "train.final_rate"),
+            (TrainConfig { holdout: 1.0, ..good }, "train.holdout"),
+            (TrainConfig { holdout: f64::NAN, ..good }, "train.holdout"),
+            (TrainConfig { patience: Some(3), ..good }, "train.patience"),
+            (TrainConfig { patience: Some(0), holdout: 0.1, ..good }, "train.patience"),
         ] {
             let message = bad.validate().expect_err("out of range").to_string();
             assert!(message.starts_with(name), "{message}");

@@ -142,7 +142,9 @@ pub enum DiffusionError {
     },
     /// The loss is NaN or infinite.
     #[error(
-        "loss is {loss} in epoch {epoch}, step {step} (both counted from 1): training stopped; lower train.learning_rate or look at the features"
+        "loss is {loss} in epoch {epoch}, step {step} (both counted from 1), from the training samples {} (counted from 0): training stopped; \
+         lower train.learning_rate, set train.clip_norm, or look at the features of these samples",
+        list(rows, *named)
     )]
     NonFiniteLoss {
         /// The loss.
@@ -151,6 +153,37 @@ pub enum DiffusionError {
         epoch: usize,
         /// Step in the epoch, from 1.
         step: usize,
+        /// The first few of the step's training samples (rows of the training set, from 0) whose own loss is not finite; where no single
+        /// sample can be blamed, the first few of the step.
+        rows: Vec<usize>,
+        /// How many of them there are.
+        named: usize,
+    },
+    /// The validation loss is NaN or infinite.
+    #[error(
+        "validation loss is {loss} after epoch {epoch} (counted from 1), from the held-out samples {} (rows of the training set, counted \
+         from 0): training stopped; lower train.learning_rate, set train.clip_norm, or look at the features of these samples",
+        list(rows, *named)
+    )]
+    NonFiniteValidation {
+        /// The loss.
+        loss: f64,
+        /// Epoch, from 1.
+        epoch: usize,
+        /// The first few of the held-out samples (rows of the training set, from 0) whose own loss is not finite.
+        rows: Vec<usize>,
+        /// How many of them there are.
+        named: usize,
+    },
+    /// A hidden layer is no part of a sample.
+    #[error("hidden layer {start}..{end}: expected channels of a vector of {dim}, at least one")]
+    Hidden {
+        /// First channel.
+        start: usize,
+        /// Behind the last channel.
+        end: usize,
+        /// Channels of a sample.
+        dim: usize,
     },
     /// candle refused an operation.
     #[error("candle: {0}")]
@@ -169,4 +202,14 @@ pub enum DiffusionError {
     /// Asked to stop.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
+}
+
+/// `5, 17, 40 and 9 more`.
+fn list(rows: &[usize], all: usize) -> String {
+    let rows_shown: Vec<String> = rows.iter().map(ToString::to_string).collect();
+    let shown = rows_shown.join(", ");
+    match all.saturating_sub(rows.len()) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
 }

@@ -25,12 +25,12 @@ pub mod tensor_file;
 pub mod time_embedding;
 mod train;
 
-pub use checkpoint::{Checkpoint, Checkpoints, FirstEpoch, NoCheckpoints};
-pub use config::{LfdnConfig, TrainConfig};
+pub use checkpoint::{BestEpoch, Checkpoint, Checkpoints, FirstEpoch, NoCheckpoints};
+pub use config::{LfdnConfig, Rate, TrainConfig};
 pub use engine::{Batch, Compute, Cuda, Fused, LfdnEngine, Plain, Precision};
 pub use error::{DiffusionError, KeeperError};
 pub use optimiser::{AdamW, TrainState};
 pub use parameters::{Entry, Parameters, Start, layout};
-pub use sample::{Noise, SampleConfig, Sampler, Step, StreamNoise, Variant};
+pub use sample::{Method, Noise, Observation, SampleConfig, Sampler, Step, StreamNoise, Stride, Variant};
 pub use schedule::{Schedule, ScheduleConfig};
-pub use train::{TrainContext, Trained, Training};
+pub use train::{Hide, Objective, TrainContext, Trained, Training};

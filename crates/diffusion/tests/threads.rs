@@ -7,7 +7,8 @@ use std::process::Command;
 
 use oodlab_base::{Cancel, Key, Seed, Silent};
 use oodlab_diffusion::{
-    LfdnConfig, NoCheckpoints, Plain, SampleConfig, Sampler, Schedule, StreamNoise, TrainConfig, TrainContext, Training,
+    Hide, LfdnConfig, NoCheckpoints, Objective, Plain, SampleConfig, Sampler, Schedule, StreamNoise, TrainConfig,
+    TrainContext, Training,
 };
 
 const WRITE_TO: &str = "OODLAB_TEST_WRITE_TO";
@@ -27,7 +28,8 @@ fn work(out: &Path) -> Result<(), Box<dyn Error>> {
         };
         let schedule = Schedule::published();
         let network = LfdnConfig::new(dim, width, blocks);
-        let training = Training { network, config: &config, schedule: &schedule, z: &z, seed: Seed(1) };
+        let objective = Objective::Denoise { schedule: &schedule, hide: Hide::Nothing };
+        let training = Training { network, config: &config, objective, z: &z, seed: Seed(1) };
         let mut engine = Plain::new();
         let trained = training.run(
             &mut engine,
@@ -36,6 +38,7 @@ fn work(out: &Path) -> Result<(), Box<dyn Error>> {
                 cancel: &Cancel::new(),
                 checkpoints: &mut NoCheckpoints,
                 checkpoint_every: 0,
+                checkpoint_every_steps: 0,
             },
         )?;
         let sampler = Sampler::new(&SampleConfig::default(), &schedule)?;

@@ -6,7 +6,7 @@
 mod config;
 mod fitted;
 
-use oodlab_diffusion::{Precision, Schedule, TrainContext, Training};
+use oodlab_diffusion::{Hide, Objective, Precision, Schedule, TrainContext, Training};
 use serde_json::{Value, json};
 
 pub use config::{DlsrConfig, NetworkConfig, Score};
@@ -88,7 +88,7 @@ impl Detector for Dlsr {
         let training = Training {
             network: self.config.network(features.width()),
             config: &self.config.train,
-            schedule: &schedule,
+            objective: Objective::Denoise { schedule: &schedule, hide: Hide::Nothing },
             z: &z,
             seed: context.seed,
         };
@@ -97,6 +97,7 @@ impl Detector for Dlsr {
             cancel: context.cancel,
             checkpoints: &mut *context.checkpoints,
             checkpoint_every: context.checkpoint_every,
+            checkpoint_every_steps: context.checkpoint_every_steps,
         };
         let mut engine = context.compute.engine(Precision::F32)?;
         let trained = training.run(engine.as_mut(), &mut trains)?;

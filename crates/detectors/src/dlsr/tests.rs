@@ -40,7 +40,10 @@ fn the_defaults_are_the_papers() {
     let detector = Dlsr::new(Value::Null, &[]).expect("the defaults");
     assert_eq!(detector.fit_config()["network"], json!({"width": 1440, "blocks": 16}));
     assert_eq!(detector.fit_config()["train"]["epochs"], json!(150));
-    assert_eq!(detector.score_config()["sample"], json!({"start": 3, "stride": 1, "eta": 1.0, "variant": "paper"}));
+    assert_eq!(
+        detector.score_config()["sample"],
+        json!({"start": 3, "stride": 1, "eta": 1.0, "variant": "paper", "method": "ddim", "draws": 1})
+    );
     assert_eq!(detector.score_names(), ["mse", "likelihood_regret", "mfsim", "mfsim-skip-first"]);
 }
 

@@ -133,6 +133,7 @@ impl Detector for PixelDdpm {
             cancel: context.cancel,
             checkpoints: &mut *context.checkpoints,
             checkpoint_every: context.checkpoint_every,
+            checkpoint_every_steps: 0,
         })?;
         let layers = features.layers().to_vec();
         Ok(Box::new(Fitted::new(self.config, self.scores.clone(), network, layers, context.seed, trained)))

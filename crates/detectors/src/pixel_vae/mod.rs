@@ -137,6 +137,7 @@ impl Detector for PixelVae {
             cancel: context.cancel,
             checkpoints: &mut *context.checkpoints,
             checkpoint_every: context.checkpoint_every,
+            checkpoint_every_steps: 0,
         })?;
         Ok(Box::new(Fitted::new(self.setting(), network, features.layers().to_vec(), trained)))
     }

@@ -100,6 +100,7 @@ impl Detector for VaeDetector {
             cancel: context.cancel,
             checkpoints: &mut *context.checkpoints,
             checkpoint_every: context.checkpoint_every,
+            checkpoint_every_steps: 0,
         })?;
         let layers = features.layers().to_vec();
         Ok(Box::new(Fitted::new(self.setting(), network, layers, trained)))

@@ -1,20 +1,33 @@
 //! Reconstruction by DDIM, and what is measured on it.
 
-use oodlab_base::Tolerance;
 use oodlab_base::golden::{Findings, GoldenFile};
+use oodlab_base::{Cancel, Silent, Tolerance};
 use oodlab_kernels::reconstruction;
 
 use super::{layers, parameters};
-use crate::{DiffusionError, LfdnEngine, SampleConfig, Sampler, Schedule, Variant};
+use crate::{DiffusionError, LfdnEngine, Noise, SampleConfig, Sampler, Schedule, Variant};
 
 const STATES: Tolerance = Tolerance::absolute("5e-5", 5e-5);
 const SUMS: Tolerance = Tolerance::mixed("1e-5 relative + 1e-3", 1e-3, 1e-5);
 const MEANS: Tolerance = Tolerance::mixed("1e-5 relative + 1e-5", 1e-5, 1e-5);
 
+/// The file's noise, one `[rows, dim]` buffer a step.
+struct Given<'a>(&'a [Vec<f32>]);
+
+impl Noise for Given<'_> {
+    fn fill(&self, _draw: usize, k: usize, first: usize, dim: usize, out: &mut [f32]) {
+        out.copy_from_slice(&self.0[k][first * dim..first * dim + out.len()]);
+    }
+
+    fn below(&self, _draw: usize, _row: usize, _bound: u64) -> u64 {
+        0
+    }
+}
+
 pub(super) fn check(file: &GoldenFile, engine: &mut dyn LfdnEngine) -> Result<Findings, DiffusionError> {
     let start: usize = file.setting("K")?;
     let variant: Variant = file.setting("mode")?;
-    let settings = SampleConfig { start, stride: 1, eta: file.setting("eta")?, variant };
+    let settings = SampleConfig { start, eta: file.setting("eta")?, variant, ..SampleConfig::default() };
     let sampler = Sampler::new(&settings, &Schedule::published())?;
     let model = parameters(file, "param.")?;
     let dim = model.config().dim;
@@ -34,9 +47,13 @@ pub(super) fn check(file: &GoldenFile, engine: &mut dyn LfdnEngine) -> Result<Fi
 
     let mut findings = Findings::new();
     let mut states = Vec::new();
-    let noise = |k: usize, out: &mut [f32]| out.copy_from_slice(&noises[k]);
-    let observe = |_, _, state: &[f32]| states.push(state.to_vec());
-    let found = sampler.batch(engine, &[&model], &z, noise, observe)?.remove(0);
+    let noise = Given(&noises);
+    states.push(sampler.noised(start, &z, &noises[0], dim)?);
+    sampler.run(engine, &[&model], &z, rows, &noise, &Cancel::new(), &Silent, &mut |seen| {
+        states.push(seen.state.to_vec());
+        Ok(())
+    })?;
+    let found = states.last().cloned().unwrap_or_default();
     for (k, state) in states.iter().enumerate() {
         let name = if k == 0 { "x_start".to_owned() } else { format!("x_after{}", k - 1) };
         findings.add(&name, STATES.compare_f32(state, &file.tensor(&name)?.f32()));

@@ -1,104 +1,116 @@
-//! Reconstruction by DDIM: noise a sample to the start step, then denoise it step by step.
+//! Reconstruction: noise a sample to the start step, then denoise it step by step.
 //!
 //! With start K and stride s the network is asked at the steps K, K - s, K - 2 s, .. as long as they are 1 or more; the last visited step
 //! jumps to the end, however short the jump. Stride 1 is the golden definition.
 //! From step t to the next step t' (0 after the last):
 //! * `paper`: from level ab\[t\] to ab\[t'\], and to 1 (the clean sample) after the last;
 //! * `released`: the program is one index behind: noise is recovered with ab\[t\], the step goes from ab\[t - 1\] to ab\[max(t' - 1, 0)\],
-//!   so it ends at index 0 and never at the clean sample.
+//!   so it ends at index 0 and never at the clean sample. From t = 1 it leaves the state where it is. The program knows stride 1 only;
+//!   with longer strides the rule above goes on to hold.
+//!
+//! What several reconstructions can share. Two start steps share the forward noise and nothing else: the state that one trajectory has at
+//! step t is partly denoised, the state from which another starts there is not, so the network has to be asked for both. Strides of one
+//! start share the first evaluation. In the `paper` reading the last state is the last prediction; so the prediction of the first
+//! evaluation is the reconstruction by a stride of K or more, and every trajectory holds it.
 
+mod config;
+mod noise;
 mod run;
+mod step;
 
-use oodlab_kernels::ddim_step::Coefficients;
-use oodlab_kernels::forward_noise;
-use serde::{Deserialize, Serialize};
+pub use config::{Method, SampleConfig, Stride, Variant};
+pub use noise::{Noise, StreamNoise};
+pub use run::Observation;
+pub use step::Step;
 
-pub use run::{Noise, StreamNoise};
+use std::ops::Range;
 
+use crate::train::check_hidden;
 use crate::{DiffusionError, Schedule};
 
-/// Which reading of the sampler.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Variant {
-    /// The paper's equations.
-    #[default]
-    Paper,
-    /// The released program, one index behind.
-    Released,
-}
-
-/// How a sample is reconstructed. The defaults are the released program's, with the paper's equations.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct SampleConfig {
-    /// Step to which the sample is noised, 1 to T - 1. Default 3.
-    pub start: usize,
-    /// Steps that one DDIM step goes down, 1 or more. Default 1.
-    pub stride: usize,
-    /// Share of fresh noise, 0 (deterministic) to 1. Default 1.
-    pub eta: f64,
-    /// Which reading of the sampler. Default `paper`.
-    pub variant: Variant,
-}
-
-impl Default for SampleConfig {
-    fn default() -> SampleConfig {
-        SampleConfig { start: 3, stride: 1, eta: 1.0, variant: Variant::Paper }
-    }
-}
-
-/// One evaluation of the network and the step that follows.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Step {
-    /// What the network is told.
-    pub t: u32,
-    /// The step that follows.
-    pub coefficients: Coefficients,
-}
-
-/// The steps of a reconstruction.
+/// How samples are reconstructed, checked against a schedule.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sampler {
-    start: forward_noise::Coefficients,
-    steps: Vec<Step>,
+    config: SampleConfig,
+    starts: Vec<usize>,
+    schedule: Schedule,
+    hidden: Option<Range<usize>>,
 }
 
 impl Sampler {
-    /// Plans the steps on a schedule.
+    /// The sampler of these settings.
     ///
     /// # Errors
-    /// When the start step is not in 1 .. T - 1, the stride is 0, or eta is not in 0 .. 1.
+    /// When the start step is not in 1 .. T - 1, the stride or the number of draws is 0, or eta is out of range.
     pub fn new(config: &SampleConfig, schedule: &Schedule) -> Result<Sampler, DiffusionError> {
-        let SampleConfig { start, stride, eta, variant } = *config;
-        let last = schedule.steps() - 1;
-        if !(1..=last).contains(&start) {
-            return Err(DiffusionError::Start { found: start, last, steps: schedule.steps() });
-        }
-        if stride == 0 {
-            let expected = "at least 1".to_owned();
-            return Err(DiffusionError::Setting { name: "sample.stride", found: stride.to_string(), expected });
-        }
-        if !(0.0..=1.0).contains(&eta) {
-            let expected = "a number from 0 to 1".to_owned();
-            return Err(DiffusionError::Setting { name: "sample.eta", found: eta.to_string(), expected });
-        }
-        let level = schedule.alpha_bar();
-        let steps = (1..=start).rev().step_by(stride).map(|t| {
-            let next = t.saturating_sub(stride);
-            let (from, to) = match variant {
-                Variant::Paper => (level[t], if next == 0 { 1.0 } else { level[next] }),
-                Variant::Released => (level[t - 1], level[next.saturating_sub(1)]),
-            };
-            Step { t: t as u32, coefficients: Coefficients::new(level[t], from, to, eta) }
-        });
-        Ok(Sampler { start: schedule.forward(start as u32)?, steps: steps.collect() })
+        Sampler::with_starts(config, &[config.start], schedule)
     }
 
-    /// The steps, in the order in which they are taken.
+    /// The sampler of these settings from several start steps, which take the place of the one in `config`. All begin with the same
+    /// forward noise.
+    ///
+    /// # Errors
+    /// As [`Sampler::new`]; also when there is no start step.
+    pub fn with_starts(
+        config: &SampleConfig,
+        starts: &[usize],
+        schedule: &Schedule,
+    ) -> Result<Sampler, DiffusionError> {
+        config.validate()?;
+        let last = schedule.steps() - 1;
+        if let Some(&found) = starts.iter().find(|start| !(1..=last).contains(*start)) {
+            return Err(DiffusionError::Start { found, last, steps: schedule.steps() });
+        }
+        if starts.is_empty() {
+            let expected = "at least one start step".to_owned();
+            return Err(DiffusionError::Setting { name: "sample.start", found: "an empty list".to_owned(), expected });
+        }
+        Ok(Sampler { config: *config, starts: starts.to_vec(), schedule: schedule.clone(), hidden: None })
+    }
+
+    /// The same sampler with these channels hidden: they are zero, the mean of z-scored channels, whenever the network looks. What it
+    /// predicts for them is rebuilt from the other channels alone. Their state is noised and stepped like any other, so outside of the
+    /// `paper` reading's last state a trace of the sample itself is in it: score the prediction.
+    ///
+    /// # Errors
+    /// When the span is empty, or reaches beyond `dim` channels.
+    pub fn hiding(mut self, span: Range<usize>, dim: usize) -> Result<Sampler, DiffusionError> {
+        check_hidden(&span, dim)?;
+        self.hidden = Some(span);
+        Ok(self)
+    }
+
+    /// The steps from the first start with the fixed stride, in the order in which they are taken; with a random one those of stride 1.
     #[must_use]
-    pub fn steps(&self) -> &[Step] {
-        &self.steps
+    pub fn steps(&self) -> Vec<Step> {
+        let stride = match self.config.stride {
+            Stride::Every(stride) => stride,
+            Stride::Random => 1,
+        };
+        step::path(self.starts[0], stride).map(|t| self.step(t, stride)).collect()
+    }
+
+    /// Evaluations of the network for one sample under one model, over all draws and starts; with a random stride their mean over the
+    /// strides that may be drawn.
+    #[must_use]
+    pub fn evaluations(&self) -> f64 {
+        let of = |start: usize| match self.config.stride {
+            Stride::Every(stride) => start.div_ceil(stride) as f64,
+            Stride::Random => (1..=start).map(|stride| start.div_ceil(stride) as f64).sum::<f64>() / start as f64,
+        };
+        self.config.draws as f64 * self.starts.iter().map(|&start| of(start)).sum::<f64>()
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn config(&self) -> &SampleConfig {
+        &self.config
+    }
+
+    /// The start steps, in the order in which they are taken.
+    #[must_use]
+    pub fn starts(&self) -> &[usize] {
+        &self.starts
     }
 }
 

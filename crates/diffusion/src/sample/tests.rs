@@ -4,7 +4,7 @@ use super::*;
 use crate::{LfdnConfig, Parameters, Plain};
 
 fn visited(start: usize, stride: usize) -> Vec<u32> {
-    let config = SampleConfig { start, stride, ..SampleConfig::default() };
+    let config = SampleConfig { start, stride: Stride::Every(stride), ..SampleConfig::default() };
     let sampler = Sampler::new(&config, &Schedule::published()).expect("a valid setting");
     sampler.steps().iter().map(|step| step.t).collect()
 }
@@ -21,7 +21,7 @@ fn a_stride_skips_steps_and_never_asks_for_step_zero() {
 #[test]
 fn in_the_papers_reading_the_last_step_gives_the_prediction() {
     for stride in [1, 2, 3, 50] {
-        let config = SampleConfig { start: 10, stride, ..SampleConfig::default() };
+        let config = SampleConfig { start: 10, stride: Stride::Every(stride), ..SampleConfig::default() };
         let sampler = Sampler::new(&config, &Schedule::published()).expect("a valid setting");
         let c = sampler.steps().last().expect("at least one step").coefficients;
         assert!(c.state.abs() < 1e-6 && (c.prediction - 1.0).abs() < 1e-6 && c.noise == 0.0, "{c:?}");
@@ -36,7 +36,7 @@ fn settings_out_of_range_are_refused() {
         let message = Sampler::new(&SampleConfig { start, ..good }, &schedule).expect_err("no such step").to_string();
         assert!(message.contains("expected 1 to 99") && message.contains("step 100 does not exist"), "{message}");
     }
-    assert!(Sampler::new(&SampleConfig { stride: 0, ..good }, &schedule).is_err());
+    assert!(Sampler::new(&SampleConfig { stride: Stride::Every(0), ..good }, &schedule).is_err());
     for eta in [-0.1, 1.1, f64::NAN] {
         assert!(Sampler::new(&SampleConfig { eta, ..good }, &schedule).is_err());
     }

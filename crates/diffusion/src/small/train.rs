@@ -11,6 +11,9 @@ use crate::parameters::little_endian;
 use crate::tensor_file::{self, TensorFile, Values};
 use crate::{DiffusionError, Entry, TrainContext};
 
+/// Samples of a broken batch that an error names.
+const NAMED: usize = 8;
+
 /// A network on candle: its parameters and its loss.
 pub trait SmallNetwork: Sync {
     /// Its name: part of its random streams and of its checkpoints.
@@ -160,7 +163,9 @@ impl SmallTraining<'_> {
                 parameters.values_mut().copy_from_slice(&state.parameters);
                 let (loss, gradient) = gradient(self.network, &parameters, &x, draws)?;
                 if !loss.is_finite() {
-                    return Err(DiffusionError::NonFiniteLoss { loss, epoch: epoch + 1, step: step + 1 });
+                    let rows = chosen.iter().copied().take(NAMED).collect();
+                    let (epoch, step, named) = (epoch + 1, step + 1, chosen.len());
+                    return Err(DiffusionError::NonFiniteLoss { loss, epoch, step, rows, named });
                 }
                 state.step(&gradient, self.config)?;
                 sum += loss * chosen.len() as f64;
@@ -174,7 +179,7 @@ impl SmallTraining<'_> {
             let every = context.checkpoint_every;
             if every > 0 && finished.is_multiple_of(every) && finished < epochs {
                 let bytes = write(&training, &state, &losses)?;
-                let kept = context.checkpoints.save(finished, &bytes);
+                let kept = context.checkpoints.save(finished as u64, &bytes);
                 kept.map_err(|source| DiffusionError::Keeper { action: "saved", source })?;
             }
         }

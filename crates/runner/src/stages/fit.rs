@@ -19,6 +19,12 @@ const REVISION: u32 = 1;
 /// Epochs between checkpoints that are offered; which are written is decided by what writing costs.
 const CHECKPOINT_EVERY: usize = 1;
 
+/// Steps between checkpoints that are offered within an epoch.
+const CHECKPOINT_EVERY_STEPS: usize = 1;
+
+/// A checkpoint within an epoch is only worth its writing after so long without one.
+const WITHIN_EPOCHS: Duration = Duration::from_secs(30);
+
 /// Writing checkpoints may take one part in so many of the time: a large network's are gigabytes.
 const WRITING_SHARE: u32 = 20;
 
@@ -72,8 +78,9 @@ impl Fit {
                 seed: Seed(self.seed),
                 progress: &lab.bars,
                 cancel: &lab.cancel,
-                checkpoints: &mut StoredCheckpoints { artifact: &checkpoints, last: None },
+                checkpoints: &mut StoredCheckpoints::new(&checkpoints),
                 checkpoint_every: CHECKPOINT_EVERY,
+                checkpoint_every_steps: CHECKPOINT_EVERY_STEPS,
                 compute: &lab.compute,
             };
             let detector = self.detector.fit(&Unlabeled::new(&features), &mut context)?;
@@ -85,41 +92,56 @@ impl Fit {
             fitted = Some(self.detector.load(bytes).with_context(|| format!("in {}", artifact.folder().display()))?);
             Ok(())
         })?;
-        for epoch in checkpoints.parts()? {
-            checkpoints.remove_part(epoch)?;
+        for steps in checkpoints.parts()? {
+            checkpoints.remove_part(steps)?;
         }
         Ok((fitted.context("no fitted detector")?, note))
     }
 }
 
-/// Checkpoints as parts numbered by epoch; a newer one replaces the older.
+/// Checkpoints as parts numbered by the steps before them; a newer one replaces the older.
 struct StoredCheckpoints<'a> {
     artifact: &'a Artifact,
-    /// When the last one was written, and how long that took.
-    last: Option<(Instant, Duration)>,
+    /// When training began, or the last one was written.
+    since: Instant,
+    /// What the last one cost: to make, and to write.
+    cost: Option<Duration>,
+    /// When the one that is being made was asked for.
+    asked: Instant,
+}
+
+impl StoredCheckpoints<'_> {
+    fn new(artifact: &Artifact) -> StoredCheckpoints<'_> {
+        let now = Instant::now();
+        StoredCheckpoints { artifact, since: now, cost: None, asked: now }
+    }
 }
 
 impl Checkpoints for StoredCheckpoints<'_> {
     fn latest(&mut self) -> Result<Option<Vec<u8>>, Box<dyn std::error::Error + Send + Sync>> {
-        let mut epochs = self.artifact.parts()?;
-        while let Some(epoch) = epochs.pop() {
+        let mut parts = self.artifact.parts()?;
+        while let Some(steps) = parts.pop() {
             // A damaged checkpoint reads as absent: the one before it is used.
-            if let Some(bytes) = self.artifact.read_part(epoch)? {
+            if let Some(bytes) = self.artifact.read_part(steps)? {
                 return Ok(Some(bytes));
             }
         }
         Ok(None)
     }
 
-    fn save(&mut self, epoch: usize, bytes: &[u8]) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        if self.last.is_some_and(|(written, cost)| written.elapsed() < cost * WRITING_SHARE) {
-            return Ok(());
-        }
-        let started = Instant::now();
-        self.artifact.write_part(epoch, bytes)?;
-        self.last = Some((Instant::now(), started.elapsed()));
+    fn due(&mut self, epoch_ends: bool) -> bool {
+        self.asked = Instant::now();
+        let least = if epoch_ends { Duration::ZERO } else { WITHIN_EPOCHS };
+        let pause = self.cost.map_or(Duration::ZERO, |cost| cost * WRITING_SHARE);
+        self.since.elapsed() >= least.max(pause)
+    }
+
+    fn save(&mut self, steps: u64, bytes: &[u8]) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let steps = usize::try_from(steps)?;
+        self.artifact.write_part(steps, bytes)?;
+        (self.cost, self.since) = (Some(self.asked.elapsed()), Instant::now());
         for old in self.artifact.parts()? {
-            if old < epoch {
+            if old < steps {
                 self.artifact.remove_part(old)?;
             }
         }
