@@ -101,6 +101,7 @@ pub(crate) fn check_contract(detector: &dyn Detector, train: &Features, given: &
         cancel: &cancel,
         checkpoints: &mut NoCheckpoints,
         checkpoint_every: 0,
+        checkpoint_every_steps: 0,
         compute: &Compute::processor(),
     };
     let found = detector.fit(&Unlabeled::new(train), &mut context);

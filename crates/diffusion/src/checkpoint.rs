@@ -207,7 +207,7 @@ pub(crate) fn write(parts: &Parts<'_>) -> Result<Vec<u8>, DiffusionError> {
     Ok(safetensors::serialize(views, Some(HashMap::from([(HEADER.to_owned(), header)])))?)
 }
 
-fn flat(file: &SafeTensors<'_>, name: &str) -> Result<Vec<f32>, DiffusionError> {
+pub(crate) fn flat(file: &SafeTensors<'_>, name: &str) -> Result<Vec<f32>, DiffusionError> {
     let view = file.tensor(name)?;
     if view.dtype() != Dtype::F32 {
         let found = format!("{:?}", view.dtype());

@@ -7,10 +7,7 @@ use std::path::Path;
 
 use oodlab_base::golden::{GoldenFile, Outcome};
 use oodlab_base::{Cancel, Seed, Silent, Tolerance};
-use oodlab_diffusion::{
-    AdamW, Batch, Compute, Cuda, DiffusionError, LfdnConfig, LfdnEngine, NoCheckpoints, Parameters, Plain, Precision,
-    SampleConfig, Sampler, Schedule, StreamNoise, TrainConfig, TrainContext, TrainState, Training, golden,
-};
+use oodlab_diffusion::{AdamW, Batch, Compute, Cuda, DiffusionError, Hide, LfdnConfig, LfdnEngine, NoCheckpoints, Objective, Parameters, Plain, Precision, SampleConfig, Sampler, Schedule, StreamNoise, TrainConfig, TrainContext, TrainState, Training, golden};
 use oodlab_kernels::cuda::Gpu;
 
 /// Sizes that fill neither vectors nor blocks of threads.
@@ -209,12 +206,13 @@ fn a_training_and_its_reconstructions_are_those_of_the_processor() {
     let (config, rows) = (LfdnConfig::new(6, 10, 1), 24);
     let (z, schedule) = (numbers("z", rows * config.dim), Schedule::published());
     let settings = TrainConfig { epochs: 3, batch_size: 8, learning_rate: 3e-3, ..TrainConfig::default() };
+    let objective = Objective::Denoise { schedule: &schedule, hide: Hide::Nothing };
     let run = |engine: &mut dyn LfdnEngine| {
-        let training = Training { network: config, config: &settings, schedule: &schedule, z: &z, seed: Seed(3) };
+        let training = Training { network: config, config: &settings, objective, z: &z, seed: Seed(3) };
         let mut checkpoints = NoCheckpoints;
         let cancel = Cancel::new();
         let mut context =
-            TrainContext { progress: &Silent, cancel: &cancel, checkpoints: &mut checkpoints, checkpoint_every: 0 };
+            TrainContext { progress: &Silent, cancel: &cancel, checkpoints: &mut checkpoints, checkpoint_every: 0, checkpoint_every_steps: 0 };
         let trained = training.run(engine, &mut context).expect("trains");
         let sampler = Sampler::new(&SampleConfig::default(), &schedule).expect("the default");
         let models = [&trained.ema, &trained.first.ema];

@@ -117,3 +117,23 @@ fn copies_of_training_images_are_told_and_training_images_refused() {
     let errors = sandbox.fails(2, &["run", "x.yaml", "--store", "store", "--results", "results"]);
     assert!(errors.contains("split \"train\" of cifar10-mini would be trained on and scored"), "{errors}");
 }
+
+#[test]
+fn a_control_may_be_a_section_with_a_name_of_its_own() {
+    let sandbox = Sandbox::new();
+    sandbox.write("datasets/benchmarks/own.yaml", PLAIN);
+    let more = "controls: [{kind: mean-distance, name: again}]\n";
+    sandbox.write("x.yaml", &format!("{QUICK}{more}"));
+    let out = sandbox.ok(&["run", "x.yaml", "--store", "store", "--results", "results", "--json"]);
+    let summary: Value = serde_json::from_str(&out).expect("one line of JSON");
+    let rows = summary["rows"].as_array().expect("rows");
+    let of = |detector: &str| -> Vec<&Value> {
+        rows.iter().filter(|row| row["detector"] == detector).map(|row| &row["auroc"]).collect()
+    };
+    assert!(!of("again").is_empty());
+    assert_eq!(of("again"), of("mean-distance"), "one kind under two names");
+    let figures = sandbox.path("results/x/figures");
+    for name in ["histogram-mean-distance-mean-distance-native.png", "histogram-again-mean-distance-native.png"] {
+        assert!(figures.join(name).exists(), "{name}");
+    }
+}

@@ -64,6 +64,16 @@ fn names_that_do_not_exist_are_answered_with_those_that_do() {
     assert!(refused(&SMALL.replace("lite0", "lite9"), &[]).contains("efficientnet-lite0"));
     assert!(refused(SMALL, &["scores=[msee]"]).contains("mse"));
     assert!(refused(SMALL, &["controls=[mean]"]).contains("mean-distance"));
+    assert!(refused(SMALL, &["controls=[{kind: mean}]"]).contains("mean-distance"));
+    assert!(refused(SMALL, &["controls=[{name: wide}]"]).contains("kind"));
+    let errors = refused(SMALL, &["controls=[{kind: dlsr, network: {width: 8}}]"]);
+    assert!(errors.contains("give this one a `name`"), "{errors}");
+    let errors = refused(SMALL, &["controls=[{kind: dlsr, name: a/b}]"]);
+    assert!(errors.contains("expected letters"), "{errors}");
+    let errors = refused(SMALL, &["controls=[{kind: dlsr, name: a}, {kind: dlsr, name: a}]"]);
+    assert!(errors.contains("twice"), "{errors}");
+    let errors = refused(SMALL, &["controls=[{kind: dlsr, name: wide, network: {widht: 8}}]"]);
+    assert!(errors.contains("did you mean \"width\""), "{errors}");
 }
 
 #[test]

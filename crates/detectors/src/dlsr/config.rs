@@ -1,12 +1,11 @@
-//! DLSR's section of a configuration, and the scores it knows.
+//! DLSR's section of a configuration.
 
-use oodlab_base::text;
-use oodlab_diffusion::{DiffusionError, LfdnConfig, SampleConfig, Sampler, Schedule, TrainConfig};
+use oodlab_diffusion::{DiffusionError, LfdnConfig, Precision, SampleConfig, Sampler, Schedule, TrainConfig};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::KIND;
-use crate::{DetectorError, ScoreSpec, section};
+use super::normalise::Normalise;
+use crate::{DetectorError, section};
 
 /// Sizes of the network, apart from the features' width. The defaults are the paper's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,7 +23,7 @@ impl Default for NetworkConfig {
     }
 }
 
-/// DLSR's section of a configuration.
+/// DLSR's section of a configuration. The defaults are the paper's; what goes beyond the paper is off.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DlsrConfig {
     /// Sizes of the network.
@@ -33,9 +32,32 @@ pub struct DlsrConfig {
     pub train: TrainConfig,
     /// Reconstruction.
     pub sample: SampleConfig,
-    /// Weight of each layer's cosine in MFsim, zero or more; absent: all equal.
+    /// Weight of each layer in MFsim and in the errors by layer, zero or more; absent: all equal.
     pub layer_weights: Option<Vec<f64>>,
+    /// Numbers in which the network's products are computed. Default f32.
+    pub precision: Precision,
+    /// Mean and deviation that are taken out of the features (beyond the paper). Default each sample's own.
+    pub normalise: Normalise,
+    /// Start steps whose scores are averaged, in place of `sample.start` (beyond the paper); absent: that one alone.
+    pub levels: Option<Vec<usize>>,
+    /// Train with one layer of each sample hidden, and rebuild each layer from the others (beyond the paper). Default false.
+    pub hide_layers: bool,
 }
+
+/// The keys that are not sections.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+struct Scalars {
+    layer_weights: Option<Vec<f64>>,
+    precision: Precision,
+    normalise: Normalise,
+    levels: Option<Vec<usize>>,
+    hide_layers: bool,
+}
+
+const SECTIONS: [&str; 3] = ["network", "train", "sample"];
+const KEYS: [&str; 8] =
+    ["network", "train", "sample", "layer_weights", "precision", "normalise", "levels", "hide_layers"];
 
 impl DlsrConfig {
     /// Reads and checks the section.
@@ -44,37 +66,54 @@ impl DlsrConfig {
     /// Names the place, an unknown key's nearest known one, and what a value should be.
     pub fn parse(config: Value) -> Result<DlsrConfig, DetectorError> {
         let mut map = section::map("detector", config)?;
-        section::known_keys("detector", &map, &["network", "train", "sample", "layer_weights"])?;
-        let layer_weights = match map.remove("layer_weights") {
-            None | Some(Value::Null) => None,
-            Some(value) => Some(serde_json::from_value(value).map_err(|error| weights_error(&error.to_string()))?),
-        };
+        section::known_keys("detector", &map, &KEYS)?;
+        let [network, train, sample] = SECTIONS.map(|section| map.remove(section));
+        let starts = sample.as_ref().and_then(|sample| sample.get("start")).is_some();
+        if starts && map.get("levels").is_some_and(|levels| !levels.is_null()) {
+            return Err(refuse("detector.levels", "detector.sample.start is given too; keep one of them"));
+        }
+        let Scalars { layer_weights, precision, normalise, levels, hide_layers } =
+            section::read("detector", Some(Value::Object(map)))?;
         let config = DlsrConfig {
-            network: section::read("detector.network", map.remove("network"))?,
-            train: section::read("detector.train", map.remove("train"))?,
-            sample: section::read("detector.sample", map.remove("sample"))?,
+            network: section::read("detector.network", network)?,
+            train: section::read("detector.train", train)?,
+            sample: section::read("detector.sample", sample)?,
             layer_weights,
+            precision,
+            normalise,
+            levels,
+            hide_layers,
         };
         config.validate()?;
         Ok(config)
     }
 
     fn validate(&self) -> Result<(), DetectorError> {
-        let refuse = |error: DiffusionError| {
+        let misplaced = |error: DiffusionError| {
             let place = match &error {
+                DiffusionError::Start { .. } if self.levels.is_some() => "detector.levels".to_owned(),
                 DiffusionError::Start { .. } => "detector.sample.start".to_owned(),
                 DiffusionError::Setting { name, .. } => format!("detector.{name}"),
                 _ => "detector".to_owned(),
             };
             DetectorError::Config { place, message: error.to_string() }
         };
-        self.network(1).validate().map_err(refuse)?;
-        self.train.validate().map_err(refuse)?;
-        Sampler::new(&self.sample, &Schedule::published()).map_err(refuse)?;
+        self.network(1).validate().map_err(misplaced)?;
+        self.train.validate().map_err(misplaced)?;
+        self.sampler().map_err(misplaced)?;
         if let Some(weights) = &self.layer_weights
             && !(weights.iter().all(|w| *w >= 0.0 && w.is_finite()) && weights.iter().sum::<f64>() > 0.0)
         {
             return Err(weights_error(&format!("found {weights:?}, expected numbers of zero or more, not all zero")));
+        }
+        if let Some(levels) = &self.levels {
+            let mut sorted = levels.clone();
+            sorted.sort_unstable();
+            sorted.dedup();
+            if levels.is_empty() || sorted.len() != levels.len() {
+                let message = format!("found {levels:?}, expected different start steps, as in [3, 10, 25]");
+                return Err(refuse("detector.levels", &message));
+            }
         }
         Ok(())
     }
@@ -84,69 +123,18 @@ impl DlsrConfig {
     pub fn network(&self, dim: usize) -> LfdnConfig {
         LfdnConfig::new(dim, self.network.width, self.network.blocks)
     }
+
+    /// The sampler from all levels.
+    pub(super) fn sampler(&self) -> Result<Sampler, DiffusionError> {
+        let start = [self.sample.start];
+        Sampler::with_starts(&self.sample, self.levels.as_deref().unwrap_or(&start), &Schedule::published())
+    }
+}
+
+fn refuse(place: &str, message: &str) -> DetectorError {
+    DetectorError::Config { place: place.to_owned(), message: message.to_owned() }
 }
 
 pub(super) fn weights_error(message: &str) -> DetectorError {
-    DetectorError::Config { place: "detector.layer_weights".into(), message: message.to_owned() }
-}
-
-/// A score of a reconstruction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Score {
-    /// Mean squared error over the elements, under the final model.
-    Mse,
-    /// MSE under the first-epoch model minus MSE under the final one, same noise. The sign is the released code's; the paper's text argues
-    /// for the other.
-    LikelihoodRegret,
-    /// Minus the (weighted) mean of the layers' cosines; with `skip_first` the first layer does not count, as in the released code.
-    Mfsim {
-        /// Leave out the first layer.
-        skip_first: bool,
-    },
-}
-
-const NAMES: [&str; 3] = ["mse", "likelihood_regret", "mfsim"];
-
-/// All scores, when none is asked for.
-pub(super) const ALL: [Score; 4] =
-    [Score::Mse, Score::LikelihoodRegret, Score::Mfsim { skip_first: false }, Score::Mfsim { skip_first: true }];
-
-impl Score {
-    /// Reads a score and its options.
-    ///
-    /// # Errors
-    /// When the name or an option is unknown.
-    pub fn parse(spec: &ScoreSpec) -> Result<Score, DetectorError> {
-        #[derive(Deserialize, Default)]
-        #[serde(deny_unknown_fields, default)]
-        struct MfsimOptions {
-            skip_first: bool,
-        }
-        let place = format!("scores.{}", spec.name);
-        match spec.name.as_str() {
-            "mse" => section::known_keys(&place, &spec.options, &[]).map(|()| Score::Mse),
-            "likelihood_regret" => section::known_keys(&place, &spec.options, &[]).map(|()| Score::LikelihoodRegret),
-            "mfsim" => {
-                let options: MfsimOptions = section::read(&place, Some(Value::Object(spec.options.clone())))?;
-                Ok(Score::Mfsim { skip_first: options.skip_first })
-            }
-            other => Err(DetectorError::UnknownScore {
-                score: other.to_owned(),
-                kind: KIND,
-                hint: text::hint(other, NAMES),
-                known: "mse, likelihood_regret, mfsim, {mfsim: {skip_first: true}}".to_owned(),
-            }),
-        }
-    }
-
-    /// Name in tables.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Score::Mse => "mse",
-            Score::LikelihoodRegret => "likelihood_regret",
-            Score::Mfsim { skip_first: false } => "mfsim",
-            Score::Mfsim { skip_first: true } => "mfsim-skip-first",
-        }
-    }
+    refuse("detector.layer_weights", message)
 }

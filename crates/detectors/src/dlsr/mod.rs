@@ -4,15 +4,20 @@
 //! model serves all scores.
 
 mod config;
+mod evidence;
 mod fitted;
+mod normalise;
+mod scores;
 
-use oodlab_diffusion::{Hide, Objective, Precision, Schedule, TrainContext, Training};
+use oodlab_diffusion::{Hide, Objective, Schedule, Stride, TrainContext, Training};
 use serde_json::{Value, json};
 
-pub use config::{DlsrConfig, NetworkConfig, Score};
+pub use config::{DlsrConfig, NetworkConfig};
+pub use normalise::Normalise;
+pub use scores::{Measure, Moment, Reach, Score, Term};
 
 use crate::{Detector, DetectorError, FitContext, FittedDetector, Needs, ScoreSpec, Unlabeled};
-use fitted::Fitted;
+use fitted::{Fit, Fitted};
 
 /// Name of the detector.
 pub const KIND: &str = "dlsr";
@@ -31,13 +36,10 @@ impl Dlsr {
     /// When a key, value or score is unknown or out of range, or a score comes twice.
     pub fn new(config: Value, scores: &[ScoreSpec]) -> Result<Dlsr, DetectorError> {
         let config = DlsrConfig::parse(config)?;
-        let mut wanted = scores.iter().map(Score::parse).collect::<Result<Vec<Score>, _>>()?;
-        if wanted.is_empty() {
-            wanted = config::ALL.to_vec();
-        }
-        if let Some(twice) = wanted.iter().enumerate().find(|(at, score)| wanted[..*at].contains(score)) {
-            return Err(DetectorError::ScoreTwice(twice.1.name().to_owned()));
-        }
+        let sampler = config.sampler()?;
+        let fixed = sampler.starts().len() == 1 && config.sample.stride != Stride::Random;
+        let visited = fixed.then(|| sampler.steps().iter().map(|step| step.t).collect::<Vec<u32>>());
+        let wanted = scores::parse(scores, visited.as_deref())?;
         Ok(Dlsr { config, scores: wanted })
     }
 }
@@ -57,19 +59,30 @@ impl Detector for Dlsr {
     }
 
     fn revision(&self) -> u32 {
-        1
+        2
     }
 
     fn fit_config(&self) -> Value {
-        json!({ "network": self.config.network, "train": self.config.train })
+        let DlsrConfig { network, train, precision, normalise, hide_layers, .. } = &self.config;
+        json!({
+            "network": network, "train": train, "precision": precision, "normalise": normalise, "hide_layers": hide_layers,
+        })
     }
 
     fn score_config(&self) -> Value {
-        json!({ "sample": self.config.sample, "layer_weights": self.config.layer_weights, "scores": self.score_names() })
+        let DlsrConfig { sample, layer_weights, levels, .. } = &self.config;
+        let mut sample = json!(sample);
+        if let (Some(_), Value::Object(sample)) = (levels, &mut sample) {
+            sample.remove("start");
+        }
+        json!({
+            "sample": sample, "layer_weights": layer_weights, "levels": levels, "scores": self.score_names(),
+            "summed": self.scores.iter().filter_map(Score::summed).collect::<Vec<_>>(),
+        })
     }
 
     fn score_names(&self) -> Vec<String> {
-        self.scores.iter().map(|score| score.name().to_owned()).collect()
+        self.scores.iter().map(Score::name).collect()
     }
 
     fn check_layers(&self, layers: usize) -> Result<(), DetectorError> {
@@ -81,14 +94,16 @@ impl Detector for Dlsr {
         train: &Unlabeled<'_>,
         context: &mut FitContext<'_>,
     ) -> Result<Box<dyn FittedDetector>, DetectorError> {
-        let z = train.z_scored(KIND)?;
         let features = train.features();
         fitted::check_layer_count(&self.config, &self.scores, features.layers().len())?;
+        let (z, statistics) = self.config.normalise.fit(train)?;
         let schedule = Schedule::published();
+        let spans = features.spans();
+        let hide = if self.config.hide_layers { Hide::OneLayer(&spans) } else { Hide::Nothing };
         let training = Training {
             network: self.config.network(features.width()),
             config: &self.config.train,
-            objective: Objective::Denoise { schedule: &schedule, hide: Hide::Nothing },
+            objective: Objective::Denoise { schedule: &schedule, hide },
             z: &z,
             seed: context.seed,
         };
@@ -99,10 +114,11 @@ impl Detector for Dlsr {
             checkpoint_every: context.checkpoint_every,
             checkpoint_every_steps: context.checkpoint_every_steps,
         };
-        let mut engine = context.compute.engine(Precision::F32)?;
+        let mut engine = context.compute.engine(self.config.precision)?;
         let trained = training.run(engine.as_mut(), &mut trains)?;
         let layers = features.layers().to_vec();
-        Ok(Box::new(Fitted::new(self.config.clone(), self.scores.clone(), layers, context.seed, trained)))
+        let fit = Fit { layers, seed: context.seed, trained, statistics, z: &z };
+        Ok(Box::new(Fitted::new(self.config.clone(), self.scores.clone(), fit)))
     }
 
     fn load(&self, bytes: &[u8]) -> Result<Box<dyn FittedDetector>, DetectorError> {
@@ -110,5 +126,7 @@ impl Detector for Dlsr {
     }
 }
 
+#[cfg(test)]
+mod options_tests;
 #[cfg(test)]
 mod tests;

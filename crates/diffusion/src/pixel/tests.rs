@@ -23,6 +23,7 @@ fn train(epochs: usize) -> SmallTrained {
         cancel: &Cancel::new(),
         checkpoints: &mut NoCheckpoints,
         checkpoint_every: 0,
+        checkpoint_every_steps: 0,
     };
     training.run(&mut context).expect("trains")
 }

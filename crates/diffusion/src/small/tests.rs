@@ -21,7 +21,7 @@ fn samples(rows: usize, dim: usize) -> Vec<f32> {
 #[derive(Default)]
 struct Keeper {
     latest: Option<Vec<u8>>,
-    kill_at: Option<(usize, Cancel)>,
+    kill_at: Option<(u64, Cancel)>,
 }
 
 impl Checkpoints for Keeper {
@@ -29,7 +29,7 @@ impl Checkpoints for Keeper {
         Ok(self.latest.clone())
     }
 
-    fn save(&mut self, epoch: usize, bytes: &[u8]) -> Result<(), KeeperError> {
+    fn save(&mut self, epoch: u64, bytes: &[u8]) -> Result<(), KeeperError> {
         self.latest = Some(bytes.to_vec());
         if let Some((at, cancel)) = &self.kill_at
             && *at == epoch
@@ -52,7 +52,7 @@ fn train(
     cancel: &Cancel,
 ) -> Result<SmallTrained, DiffusionError> {
     let training = SmallTraining { network, config, samples, seed: Seed(3), unit: "features" };
-    training.run(&mut TrainContext { progress: &Silent, cancel, checkpoints: keeper, checkpoint_every: 1 })
+    training.run(&mut TrainContext { progress: &Silent, cancel, checkpoints: keeper, checkpoint_every: 1, checkpoint_every_steps: 0 })
 }
 
 fn bits(trained: &SmallTrained) -> (Vec<u32>, Vec<u64>) {

@@ -34,7 +34,7 @@ pub fn squared_errors(sample: &[f32], reconstruction: &[f32], out: &mut [f64]) -
     }
     let rows = sample.par_chunks(width).zip(reconstruction.par_chunks(width));
     out.par_iter_mut().zip(rows).with_min_len(32).for_each(|(out, (a, b))| {
-        *out = a.iter().zip(b).map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2)).sum();
+        *out = squared_error(a, b);
     });
     Ok(())
 }
@@ -53,14 +53,43 @@ pub fn layer_cosines(
     layers: &[Range<usize>],
     out: &mut [f64],
 ) -> Result<(), ShapeError> {
-    const KERNEL: &str = "reconstruction::layer_cosines";
+    each_layer("reconstruction::layer_cosines", sample, reconstruction, width, layers, out, cosine)
+}
+
+/// The sum of squared differences over every layer's span.
+///
+/// # Shapes
+/// As [`layer_cosines`].
+///
+/// # Errors
+/// As [`layer_cosines`].
+pub fn layer_squared_errors(
+    sample: &[f32],
+    reconstruction: &[f32],
+    width: usize,
+    layers: &[Range<usize>],
+    out: &mut [f64],
+) -> Result<(), ShapeError> {
+    each_layer("reconstruction::layer_squared_errors", sample, reconstruction, width, layers, out, squared_error)
+}
+
+/// `compare` of the two rows' spans, for every row and layer.
+fn each_layer(
+    kernel: &'static str,
+    sample: &[f32],
+    reconstruction: &[f32],
+    width: usize,
+    layers: &[Range<usize>],
+    out: &mut [f64],
+    compare: fn(&[f32], &[f32]) -> f64,
+) -> Result<(), ShapeError> {
     let rows = sample.len().checked_div(width).unwrap_or(0);
-    expect(KERNEL, "sample", rows * width, sample.len())?;
-    expect(KERNEL, "reconstruction", sample.len(), reconstruction.len())?;
-    expect(KERNEL, "out", rows * layers.len(), out.len())?;
+    expect(kernel, "sample", rows * width, sample.len())?;
+    expect(kernel, "reconstruction", sample.len(), reconstruction.len())?;
+    expect(kernel, "out", rows * layers.len(), out.len())?;
     for layer in layers {
         let inside = layer.start.min(layer.end)..layer.end.min(width);
-        expect(KERNEL, "a layer's span", inside.len(), layer.end.saturating_sub(layer.start))?;
+        expect(kernel, "a layer's span", inside.len(), layer.end.saturating_sub(layer.start))?;
     }
     if out.is_empty() {
         return Ok(());
@@ -68,10 +97,14 @@ pub fn layer_cosines(
     let pairs = sample.par_chunks(width).zip(reconstruction.par_chunks(width));
     out.par_chunks_mut(layers.len()).zip(pairs).with_min_len(32).for_each(|(out, (a, b))| {
         for (out, layer) in out.iter_mut().zip(layers) {
-            *out = cosine(&a[layer.clone()], &b[layer.clone()]);
+            *out = compare(&a[layer.clone()], &b[layer.clone()]);
         }
     });
     Ok(())
+}
+
+fn squared_error(a: &[f32], b: &[f32]) -> f64 {
+    a.iter().zip(b).map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2)).sum()
 }
 
 fn cosine(a: &[f32], b: &[f32]) -> f64 {

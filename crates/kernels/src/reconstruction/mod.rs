@@ -9,4 +9,4 @@ pub mod cuda;
 #[cfg(test)]
 mod tests;
 
-pub use cpu::{COSINE_FLOOR, layer_cosines, squared_errors};
+pub use cpu::{COSINE_FLOOR, layer_cosines, layer_squared_errors, squared_errors};

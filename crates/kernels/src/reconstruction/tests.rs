@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{layer_cosines, squared_errors};
+use super::{layer_cosines, layer_squared_errors, squared_errors};
 
 #[test]
 fn by_hand() {

@@ -101,8 +101,9 @@ impl Experiment {
         section.extend(self.detector.get("name").map(|name| ("name".to_owned(), name.clone())));
         for config in [detector.fit_config(), detector.score_config()] {
             if let serde_json::Value::Object(map) = config {
-                // The scores have a section of their own, and layer weights stand under `features`.
-                let own = map.into_iter().filter(|(key, _)| key != "scores" && key != "layer_weights");
+                // The scores have a section of their own, layer weights stand under `features`; nothing is no setting.
+                let apart = ["scores", "summed", "layer_weights"];
+                let own = map.into_iter().filter(|(key, value)| !apart.contains(&key.as_str()) && !value.is_null());
                 section.extend(own);
             }
         }
