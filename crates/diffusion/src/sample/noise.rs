@@ -9,8 +9,7 @@ pub trait Noise {
     /// rows that begin with row `first` of this call.
     fn fill(&self, draw: usize, k: usize, first: usize, dim: usize, out: &mut [f32]);
 
-    /// A whole number drawn evenly from `0 .. bound` for a row of this call: its stride less one. For every row it must not fall with
-    /// `bound`, nor may two rows change their order with it.
+    /// A whole number drawn evenly from `0 .. bound` for a row of this call: its stride less one.
     fn below(&self, draw: usize, row: usize, bound: u64) -> u64;
 }
 

@@ -1,15 +1,16 @@
 //! Running the steps over batches of samples.
 
+use std::collections::BTreeMap;
+
 use oodlab_base::{Cancel, Task};
 use oodlab_kernels::{ddim_step, forward_noise};
 
+use super::step::{Step, path};
 use super::{Noise, Sampler, Stride};
 use crate::{DiffusionError, LfdnEngine, Parameters};
 
-/// What one evaluation of the network gave, for some rows under one model.
-///
-/// Each row of a trajectory is seen once at every evaluation. With a fixed stride all rows of an observation are at one step t and end
-/// together; with a random one the rows with the longest way come first, and those that have arrived are left out.
+/// What one evaluation of the network gave, for some rows under one model. Over a run each row is seen once at every evaluation of each of
+/// its trajectories.
 #[derive(Debug, Clone, Copy)]
 pub struct Observation<'a> {
     /// The draw, from 0.
@@ -20,12 +21,12 @@ pub struct Observation<'a> {
     pub model: usize,
     /// The evaluation of the trajectory, from 0.
     pub k: usize,
-    /// The rows of `z` that are seen, n of them; with a fixed stride they follow each other.
+    /// The step at which the network was asked.
+    pub t: u32,
+    /// Whether the trajectory ends here: the states are the reconstructions.
+    pub last: bool,
+    /// The rows of `z` that are seen, n of them, rising; with a fixed stride they follow each other.
     pub rows: &'a [usize],
-    /// The step of each row at which the network was asked, `[n]`, falling.
-    pub t: &'a [u32],
-    /// How many of the rows, from the end, have arrived: their state is the reconstruction.
-    pub arrived: usize,
     /// The states after the step, `[n, dim]`.
     pub state: &'a [f32],
     /// The network's predictions of the clean samples, `[n, dim]`.
@@ -43,14 +44,14 @@ struct Run<'a> {
     observe: &'a mut dyn FnMut(Observation<'_>) -> Result<(), DiffusionError>,
 }
 
-/// Rows that are computed together, those with the longest way first.
-struct Rows {
+/// Rows that are computed together.
+struct Rows<'a> {
     /// Rows of `z`.
-    rows: Vec<usize>,
-    /// The noised samples' forward noise, `[batch_size, dim]`, zero behind the rows.
-    forward: Vec<f32>,
-    /// The samples, likewise.
+    rows: &'a [usize],
+    /// The samples, `[batch_size, dim]`, zero behind the rows.
     z: Vec<f32>,
+    /// Their forward noise, likewise.
+    forward: Vec<f32>,
 }
 
 impl Sampler {
@@ -76,9 +77,10 @@ impl Sampler {
         let mut outputs = vec![vec![0.0; z.len()]; models.len()];
         let dim = models.first().map_or(1, |model| model.config().dim);
         one.run(engine, models, z, batch_size, noise, cancel, task, &mut |seen| {
-            let first = seen.rows.len() - seen.arrived;
-            for (row, state) in seen.rows[first..].iter().zip(seen.state[first * dim..].chunks(dim)) {
-                outputs[seen.model][row * dim..(row + 1) * dim].copy_from_slice(state);
+            if seen.last {
+                for (row, state) in seen.rows.iter().zip(seen.state.chunks(dim)) {
+                    outputs[seen.model][row * dim..(row + 1) * dim].copy_from_slice(state);
+                }
             }
             Ok(())
         })?;
@@ -89,7 +91,7 @@ impl Sampler {
     /// `observe` sees every evaluation of the network, [`Sampler::evaluations`] of them for a row and model.
     ///
     /// Rows are taken in batches of `batch_size`, the last one padded with zeros, so that products always have the same shape. With a
-    /// random stride, rows of like length of way share a batch. `task` advances by the number of rows in all.
+    /// random stride, only rows that drew the same one share a batch. `task` advances by the number of rows in all.
     ///
     /// # Errors
     /// When lengths do not agree, the observer fails, or the work is cancelled.
@@ -115,42 +117,45 @@ impl Sampler {
             let expected = z.len() / dim * dim;
             return Err(DiffusionError::Length { what: "samples to reconstruct", expected, found: z.len() });
         }
-        let (count, draws) = (z.len() / dim, self.config.draws);
+        // With a fixed stride all starts take the same rows together, and share their forward noise.
+        let together: Vec<&[usize]> = match self.config.stride {
+            Stride::Every(_) => vec![&self.starts],
+            Stride::Random => self.starts.chunks(1).collect(),
+        };
+        let (count, passes) = (z.len() / dim, self.config.draws * together.len());
         let mut run = Run { engine, models, z, dim, batch_size, noise, observe };
-        let mut done = 0;
-        for draw in 0..draws {
-            let order = self.order(draw, count, noise);
-            let mut seen = 0;
-            for rows in order.chunks(batch_size) {
-                let rows = run.rows(draw, rows);
-                for &start in &self.starts {
-                    cancel.check()?;
-                    self.trajectory(&mut run, draw, start, &rows)?;
+        let (mut seen, mut shown) = (0, 0);
+        for draw in 0..self.config.draws {
+            for starts in &together {
+                for (stride, rows) in self.strides(draw, starts[0], count, noise) {
+                    for rows in rows.chunks(batch_size) {
+                        let rows = run.rows(draw, rows);
+                        for &start in *starts {
+                            cancel.check()?;
+                            self.trajectory(&mut run, draw, start, stride, &rows)?;
+                        }
+                        seen += rows.rows.len();
+                        task.advance((seen / passes - shown) as u64);
+                        shown = seen / passes;
+                    }
                 }
-                seen += rows.rows.len();
-                let all = (draw * count + seen) / draws;
-                task.advance((all - done) as u64);
-                done = all;
             }
         }
         Ok(())
     }
 
-    /// The rows in the order in which they are computed: from the longest way to the shortest, whatever the start step.
-    fn order(&self, draw: usize, count: usize, noise: &dyn Noise) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..count).collect();
-        if self.config.stride == Stride::Random {
-            // One bound for all: with the true ones, rows of one start could change places for another.
-            order.sort_by_cached_key(|&row| noise.below(draw, row, u64::MAX));
-        }
-        order
-    }
-
-    /// The stride of a row.
-    fn stride(&self, draw: usize, start: usize, row: usize, noise: &dyn Noise) -> usize {
+    /// The rows of each stride.
+    fn strides(&self, draw: usize, start: usize, count: usize, noise: &dyn Noise) -> BTreeMap<usize, Vec<usize>> {
         match self.config.stride {
-            Stride::Every(stride) => stride,
-            Stride::Random => noise.below(draw, row, start as u64) as usize + 1,
+            Stride::Every(stride) => BTreeMap::from([(stride, (0..count).collect())]),
+            Stride::Random => {
+                let mut strides = BTreeMap::<usize, Vec<usize>>::new();
+                for row in 0..count {
+                    let stride = noise.below(draw, row, start as u64) as usize + 1;
+                    strides.entry(stride).or_default().push(row);
+                }
+                strides
+            }
         }
     }
 
@@ -169,49 +174,35 @@ impl Sampler {
     }
 
     /// One trajectory of some rows under each model.
-    fn trajectory(&self, run: &mut Run<'_>, draw: usize, start: usize, rows: &Rows) -> Result<(), DiffusionError> {
-        let dim = run.dim;
-        let strides: Vec<usize> = rows.rows.iter().map(|&row| self.stride(draw, start, row, run.noise)).collect();
-        let ways: Vec<usize> = strides.iter().map(|&stride| start.div_ceil(stride)).collect();
-        let mut states = vec![self.noised(start, &rows.z, &rows.forward, dim)?; run.models.len()];
-        let mut prediction = vec![0.0; rows.z.len()];
-        let mut fresh = vec![0.0; rows.z.len()];
-        let mut shown = Vec::new();
-        let mut t = vec![start as u32; run.batch_size];
-        for k in 0..ways.first().copied().unwrap_or(0) {
-            let under_way = ways.partition_point(|&way| way > k);
-            let arrived = under_way - ways.partition_point(|&way| way > k + 1);
-            let now = &rows.rows[..under_way];
-            let at = |row: usize| self.step(start - k * strides[row], strides[row]);
-            for (row, t) in t[..under_way].iter_mut().enumerate() {
-                *t = at(row).t;
+    fn trajectory(
+        &self,
+        run: &mut Run<'_>,
+        draw: usize,
+        start: usize,
+        stride: usize,
+        batch: &Rows<'_>,
+    ) -> Result<(), DiffusionError> {
+        let (dim, rows, used) = (run.dim, batch.rows, batch.rows.len() * run.dim);
+        let mut states = vec![self.noised(start, &batch.z, &batch.forward, dim)?; run.models.len()];
+        let mut prediction = vec![0.0; batch.z.len()];
+        let mut fresh = vec![0.0; batch.z.len()];
+        let mut copy = Vec::new();
+        let last = start.div_ceil(stride) - 1;
+        for (k, t) in path(start, stride).enumerate() {
+            let Step { t, coefficients } = self.step(t, stride);
+            if coefficients.noise == 0.0 {
+                fresh.fill(0.0);
+            } else {
+                run.fill(draw, k + 1, rows, &mut fresh[..used]);
             }
-            // Rows with one stride stand together; where all have it, there is one group.
-            let groups: Vec<&[usize]> = strides[..under_way].chunk_by(|a, b| a == b).collect();
-            let mut first = 0;
-            for group in &groups {
-                let span = first * dim..(first + group.len()) * dim;
-                if at(first).coefficients.noise == 0.0 {
-                    fresh[span].fill(0.0);
-                } else {
-                    run.fill(draw, k + 1, &now[first..first + group.len()], &mut fresh[span]);
-                }
-                first += group.len();
-            }
+            // Padding has the step of the rows: an engine may compute what belongs to a step once for all rows.
+            let steps = vec![t; run.batch_size];
             for (model, state) in states.iter_mut().enumerate() {
-                let input = self.shown(state, dim, &mut shown);
-                run.engine.predict(run.models[model], input, &t, &mut prediction)?;
-                let mut first = 0;
-                for group in &groups {
-                    let span = first * dim..(first + group.len()) * dim;
-                    let (x0, noise) = (&prediction[span.clone()], &fresh[span.clone()]);
-                    ddim_step::run(at(first).coefficients, &mut state[span], x0, noise)?;
-                    first += group.len();
-                }
-                let seen = under_way * dim;
-                let (state, prediction) = (&state[..seen], &prediction[..seen]);
-                let t = &t[..under_way];
-                (run.observe)(Observation { draw, start, model, k, rows: now, t, arrived, state, prediction })?;
+                let input = self.shown(state, dim, &mut copy);
+                run.engine.predict(run.models[model], input, &steps, &mut prediction)?;
+                ddim_step::run(coefficients, state, &prediction, &fresh)?;
+                let (state, prediction, last) = (&state[..used], &prediction[..used], k == last);
+                (run.observe)(Observation { draw, start, model, k, t, last, rows, state, prediction })?;
             }
         }
         Ok(())
@@ -229,14 +220,14 @@ impl Sampler {
 
 impl Run<'_> {
     /// The samples and the forward noise of some rows.
-    fn rows(&self, draw: usize, rows: &[usize]) -> Rows {
+    fn rows<'b>(&self, draw: usize, rows: &'b [usize]) -> Rows<'b> {
         let dim = self.dim;
         let [mut z, mut forward] = [0, 1].map(|_| vec![0.0; self.batch_size * dim]);
         for (to, &row) in z.chunks_mut(dim).zip(rows) {
             to.copy_from_slice(&self.z[row * dim..(row + 1) * dim]);
         }
         self.fill(draw, 0, rows, &mut forward[..rows.len() * dim]);
-        Rows { rows: rows.to_vec(), forward, z }
+        Rows { rows, z, forward }
     }
 
     /// The noise of some rows: at once where they follow each other.

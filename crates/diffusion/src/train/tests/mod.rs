@@ -1,7 +1,12 @@
 use oodlab_base::Silent;
 
+mod early_stopping;
+mod objectives;
+mod resume;
+mod steps;
+
 use super::*;
-use crate::{KeeperError, Plain};
+use crate::{Checkpoint, KeeperError, Plain, Schedule};
 
 const NETWORK: LfdnConfig = LfdnConfig::new(12, 16, 2);
 
