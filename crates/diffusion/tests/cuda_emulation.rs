@@ -7,7 +7,11 @@ use std::path::Path;
 
 use oodlab_base::golden::{GoldenFile, Outcome};
 use oodlab_base::{Cancel, Seed, Silent, Tolerance};
-use oodlab_diffusion::{AdamW, Batch, Compute, Cuda, DiffusionError, Hide, LfdnConfig, LfdnEngine, NoCheckpoints, Objective, Parameters, Plain, Precision, SampleConfig, Sampler, Schedule, StreamNoise, TrainConfig, TrainContext, TrainState, Training, golden};
+use oodlab_diffusion::{
+    AdamW, Batch, Compute, Cuda, DiffusionError, Hide, LfdnConfig, LfdnEngine, NoCheckpoints, Objective, Parameters,
+    Plain, Precision, SampleConfig, Sampler, Schedule, StreamNoise, TrainConfig, TrainContext, TrainState, Training,
+    golden,
+};
 use oodlab_kernels::cuda::Gpu;
 
 /// Sizes that fill neither vectors nor blocks of threads.
@@ -211,8 +215,13 @@ fn a_training_and_its_reconstructions_are_those_of_the_processor() {
         let training = Training { network: config, config: &settings, objective, z: &z, seed: Seed(3) };
         let mut checkpoints = NoCheckpoints;
         let cancel = Cancel::new();
-        let mut context =
-            TrainContext { progress: &Silent, cancel: &cancel, checkpoints: &mut checkpoints, checkpoint_every: 0, checkpoint_every_steps: 0 };
+        let mut context = TrainContext {
+            progress: &Silent,
+            cancel: &cancel,
+            checkpoints: &mut checkpoints,
+            checkpoint_every: 0,
+            checkpoint_every_steps: 0,
+        };
         let trained = training.run(engine, &mut context).expect("trains");
         let sampler = Sampler::new(&SampleConfig::default(), &schedule).expect("the default");
         let models = [&trained.ema, &trained.first.ema];

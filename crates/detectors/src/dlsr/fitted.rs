@@ -152,13 +152,15 @@ impl Fitted {
                 None => sampler.clone(),
             };
             let mut observe = |seen: Observation<'_>| {
-                if steps && let Some(&t) = seen.t.first() {
-                    evidence.add((seen.model, Moment::Step(t)), seen.rows, seen.prediction, hidden)?;
+                if steps {
+                    evidence.add((seen.model, Moment::Step(seen.t)), seen.rows, seen.prediction, hidden)?;
                 }
-                // A trace of the sample itself may be in the state of a hidden layer, but not in what was predicted for it.
-                let end = if hidden.is_some() { seen.prediction } else { seen.state };
-                let first = seen.rows.len() - seen.arrived;
-                Ok(evidence.add((seen.model, Moment::End), &seen.rows[first..], &end[first * dim..], hidden)?)
+                if seen.last {
+                    // A trace of the sample itself may be in the state of a hidden layer, but not in what was predicted for it.
+                    let end = if hidden.is_some() { seen.prediction } else { seen.state };
+                    evidence.add((seen.model, Moment::End), seen.rows, end, hidden)?;
+                }
+                Ok(())
             };
             // Every sample is told once, however many passes it takes.
             let task = if pass == 0 { context.task } else { &Silent };

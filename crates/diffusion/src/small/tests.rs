@@ -52,7 +52,13 @@ fn train(
     cancel: &Cancel,
 ) -> Result<SmallTrained, DiffusionError> {
     let training = SmallTraining { network, config, samples, seed: Seed(3), unit: "features" };
-    training.run(&mut TrainContext { progress: &Silent, cancel, checkpoints: keeper, checkpoint_every: 1, checkpoint_every_steps: 0 })
+    training.run(&mut TrainContext {
+        progress: &Silent,
+        cancel,
+        checkpoints: keeper,
+        checkpoint_every: 1,
+        checkpoint_every_steps: 0,
+    })
 }
 
 fn bits(trained: &SmallTrained) -> (Vec<u32>, Vec<u64>) {
