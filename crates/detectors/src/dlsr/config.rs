@@ -98,14 +98,6 @@ impl DlsrConfig {
             };
             DetectorError::Config { place, message: error.to_string() }
         };
-        self.network(1).validate().map_err(misplaced)?;
-        self.train.validate().map_err(misplaced)?;
-        self.sampler().map_err(misplaced)?;
-        if let Some(weights) = &self.layer_weights
-            && !(weights.iter().all(|w| *w >= 0.0 && w.is_finite()) && weights.iter().sum::<f64>() > 0.0)
-        {
-            return Err(weights_error(&format!("found {weights:?}, expected numbers of zero or more, not all zero")));
-        }
         if let Some(levels) = &self.levels {
             let mut sorted = levels.clone();
             sorted.sort_unstable();
@@ -114,6 +106,14 @@ impl DlsrConfig {
                 let message = format!("found {levels:?}, expected different start steps, as in [3, 10, 25]");
                 return Err(refuse("detector.levels", &message));
             }
+        }
+        self.network(1).validate().map_err(misplaced)?;
+        self.train.validate().map_err(misplaced)?;
+        self.sampler().map_err(misplaced)?;
+        if let Some(weights) = &self.layer_weights
+            && !(weights.iter().all(|w| *w >= 0.0 && w.is_finite()) && weights.iter().sum::<f64>() > 0.0)
+        {
+            return Err(weights_error(&format!("found {weights:?}, expected numbers of zero or more, not all zero")));
         }
         Ok(())
     }

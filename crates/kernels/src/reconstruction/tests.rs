@@ -16,6 +16,10 @@ fn by_hand() {
     let mut errors = [f64::NAN; 2];
     squared_errors(&a, &b, &mut errors).expect("good shapes");
     assert_eq!(errors, [2.0, 34.0]);
+    let mut by_layer = [f64::NAN; 4];
+    layer_squared_errors(&a, &b, 4, &[0..2, 2..4], &mut by_layer).expect("good shapes");
+    assert_eq!(by_layer, [0.0, 2.0, 2.0, 32.0]);
+    assert!(layer_squared_errors(&a, &b, 4, &[0..5], &mut by_layer[..2]).is_err());
 }
 
 #[test]
