@@ -1,3 +1,6 @@
+mod runs;
+mod steps;
+
 use oodlab_base::{Cancel, Seed, Silent};
 
 use super::*;
@@ -37,6 +40,12 @@ fn settings_out_of_range_are_refused() {
         assert!(message.contains("expected 1 to 99") && message.contains("step 100 does not exist"), "{message}");
     }
     assert!(Sampler::new(&SampleConfig { stride: Stride::Every(0), ..good }, &schedule).is_err());
+    assert!(Sampler::new(&SampleConfig { draws: 0, ..good }, &schedule).is_err());
+    assert!(Sampler::with_starts(&good, &[], &schedule).is_err());
+    assert!(Sampler::with_starts(&good, &[3, 100], &schedule).is_err());
+    let ddpm = SampleConfig { method: Method::Ddpm, ..good };
+    assert!(Sampler::new(&ddpm, &schedule).is_ok());
+    assert!(Sampler::new(&SampleConfig { eta: 0.5, ..ddpm }, &schedule).is_err());
     for eta in [-0.1, 1.1, f64::NAN] {
         assert!(Sampler::new(&SampleConfig { eta, ..good }, &schedule).is_err());
     }

@@ -49,14 +49,23 @@ fn train(
     let schedule = Schedule::published();
     let objective = Objective::Denoise { schedule: &schedule, hide: Hide::Nothing };
     let training = Training { network: NETWORK, config, objective, z, seed: Seed(3) };
-    let mut context = TrainContext {
-        progress: &Silent,
-        cancel,
-        checkpoints: keeper,
-        checkpoint_every: every,
-        checkpoint_every_steps: 0,
-    };
+    train_by_steps(&training, keeper, [every, 0], cancel)
+}
+
+/// Offers checkpoints every so many epochs and steps.
+fn train_by_steps(
+    training: &Training<'_>,
+    keeper: &mut Keeper,
+    [checkpoint_every, checkpoint_every_steps]: [usize; 2],
+    cancel: &Cancel,
+) -> Result<Trained, DiffusionError> {
+    let checkpoints = keeper;
+    let mut context = TrainContext { progress: &Silent, cancel, checkpoints, checkpoint_every, checkpoint_every_steps };
     training.run(&mut Plain::new(), &mut context)
+}
+
+fn plain(z: &[f32], config: &TrainConfig) -> Trained {
+    train(z, config, &mut Keeper::default(), 0, &Cancel::new()).expect("trains")
 }
 
 fn config() -> TrainConfig {
@@ -67,8 +76,8 @@ fn same_bits(a: &Trained, b: &Trained) -> bool {
     let bits = |t: &Trained| {
         let models = [&t.parameters, &t.ema, &t.first.parameters, &t.first.ema];
         let values: Vec<u32> = models.iter().flat_map(|m| m.values().iter().map(|x| x.to_bits())).collect();
-        let losses: Vec<u64> = t.losses.iter().map(|x| x.to_bits()).collect();
-        (values, losses)
+        let curves = [&t.losses, &t.validation, &t.rates].map(|curve| curve.iter().map(|x| x.to_bits()).collect());
+        (values, curves.to_vec() as Vec<Vec<u64>>, t.best_epoch, t.stopped)
     };
     bits(a) == bits(b)
 }
@@ -151,11 +160,16 @@ fn fewer_samples_than_a_batch_are_refused_unless_they_may_stay() {
 }
 
 #[test]
-fn a_loss_that_is_not_finite_names_epoch_and_step() {
+fn a_loss_that_is_not_finite_names_epoch_step_and_samples() {
     let mut z = samples(32);
     z[5] = f32::NAN;
     let message = train(&z, &config(), &mut Keeper::default(), 0, &Cancel::new()).expect_err("a NaN").to_string();
     assert!(message.contains("NaN") && message.contains("epoch 1, step"), "{message}");
+    // Channel 5 of row 0: that sample alone is named.
+    assert!(message.contains("training samples 0 (counted from 0)"), "{message}");
+    z.fill(f32::NAN);
+    let found = train(&z, &config(), &mut Keeper::default(), 0, &Cancel::new());
+    assert!(matches!(found, Err(DiffusionError::NonFiniteLoss { named: 8, rows, .. }) if rows.len() == 8));
 }
 
 #[test]
