@@ -199,6 +199,12 @@ pub enum DiffusionError {
     /// Golden numbers that cannot be read.
     #[error(transparent)]
     Golden(#[from] oodlab_base::golden::GoldenError),
+    /// The processor has no fast products of that precision.
+    #[error("this processor has no fast products in bf16 (Intel AMX on Linux): set the precision to f32")]
+    NoBf16,
+    /// Threads could not be started.
+    #[error("threads: {0}")]
+    Threads(#[from] rayon::ThreadPoolBuildError),
     /// Asked to stop.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),

@@ -9,6 +9,7 @@
 //! * [`small`], [`pixel`]: small networks of other kinds, for comparison;
 //! * [`golden`]: the numbers of an independent program that all of it must reproduce.
 
+pub mod bench;
 mod checkpoint;
 mod config;
 mod engine;

@@ -7,8 +7,8 @@ use std::process::Command;
 
 use oodlab_base::{Cancel, Key, Seed, Silent};
 use oodlab_diffusion::{
-    Hide, LfdnConfig, NoCheckpoints, Objective, Plain, SampleConfig, Sampler, Schedule, StreamNoise, TrainConfig,
-    TrainContext, Training,
+    Fused, Hide, LfdnConfig, LfdnEngine, NoCheckpoints, Objective, Plain, Precision, SampleConfig, Sampler, Schedule,
+    StreamNoise, TrainConfig, TrainContext, Training,
 };
 
 const WRITE_TO: &str = "OODLAB_TEST_WRITE_TO";
@@ -16,8 +16,15 @@ const WRITE_TO: &str = "OODLAB_TEST_WRITE_TO";
 /// Trains (with an incomplete last batch) and reconstructs; writes the hash of all bits.
 fn work(out: &Path) -> Result<(), Box<dyn Error>> {
     let mut report = String::new();
-    // Odd sizes, sizes whose products are large enough to be split over threads, and the paper's width.
-    for (dim, width, blocks, batch, rows) in [(37, 51, 2, 24, 100), (256, 320, 2, 128, 300), (720, 1440, 1, 128, 150)] {
+    // Odd sizes, sizes whose products are large enough to be split over threads, and the paper's width; the plain engine is slow.
+    let cases = [
+        (true, 37, 51, 2, 24, 100),
+        (true, 256, 320, 2, 128, 300),
+        (false, 37, 51, 2, 24, 100),
+        (false, 256, 320, 2, 128, 300),
+        (false, 720, 1440, 1, 128, 150),
+    ];
+    for (plain, dim, width, blocks, batch, rows) in cases {
         let z: Vec<f32> = (0..rows * dim).map(|i| (i as f32 * 0.61).sin() * 1.3).collect();
         let config = TrainConfig {
             epochs: 2,
@@ -30,9 +37,11 @@ fn work(out: &Path) -> Result<(), Box<dyn Error>> {
         let network = LfdnConfig::new(dim, width, blocks);
         let objective = Objective::Denoise { schedule: &schedule, hide: Hide::Nothing };
         let training = Training { network, config: &config, objective, z: &z, seed: Seed(1) };
-        let mut engine = Plain::new();
+        let mut engine: Box<dyn LfdnEngine> =
+            if plain { Box::new(Plain::new()) } else { Box::new(Fused::new(Precision::F32)?) };
+        let engine = engine.as_mut();
         let trained = training.run(
-            &mut engine,
+            engine,
             &mut TrainContext {
                 progress: &Silent,
                 cancel: &Cancel::new(),
@@ -44,14 +53,14 @@ fn work(out: &Path) -> Result<(), Box<dyn Error>> {
         let sampler = Sampler::new(&SampleConfig::default(), &schedule)?;
         let noise = StreamNoise::new(Seed(1), 0);
         let models = [&trained.ema, &trained.first.ema];
-        let found = sampler.reconstruct(&mut engine, &models, &z, batch, &noise, &Cancel::new(), &Silent)?;
+        let found = sampler.reconstruct(engine, &models, &z, batch, &noise, &Cancel::new(), &Silent)?;
         // Cut into parts, every sample stands at another row of its batch, and must come out the same.
         let mut parts = Vec::new();
         for (from, to) in [(0, 19), (19, 90), (90, rows)] {
             let noise = StreamNoise::new(Seed(1), from as u64);
             let part = &z[from * dim..to * dim];
             parts.extend(
-                sampler.reconstruct(&mut engine, &models[..1], part, batch, &noise, &Cancel::new(), &Silent)?.remove(0),
+                sampler.reconstruct(engine, &models[..1], part, batch, &noise, &Cancel::new(), &Silent)?.remove(0),
             );
         }
         assert!(parts == found[0], "a reconstruction depends on where the set was cut");
@@ -83,7 +92,7 @@ fn one_two_and_three_threads_give_the_same_bits() -> Result<(), Box<dyn Error>> 
         assert!(status.status.success(), "{threads} threads: {}", String::from_utf8_lossy(&status.stdout));
         reports.push(std::fs::read_to_string(&out)?);
     }
-    assert_eq!(reports[0].lines().count(), 15);
+    assert_eq!(reports[0].lines().count(), 25);
     assert_eq!(reports[0], reports[1], "one against two threads");
     assert_eq!(reports[0], reports[2], "one against three threads");
     assert_eq!(reports[0], reports[3], "one against two threads in products only");

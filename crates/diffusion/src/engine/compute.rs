@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use oodlab_kernels::cuda::Gpu;
 
-use super::{Cuda, LfdnEngine, Plain};
+use super::{Cuda, Fused, LfdnEngine};
 use crate::DiffusionError;
 
 /// Numbers in which the network's products are computed.
@@ -45,6 +45,6 @@ impl Compute {
         if let Some(gpu) = &self.gpu {
             return Ok(Box::new(Cuda::new(gpu, precision)?));
         }
-        Ok(Box::new(Plain::new()))
+        Ok(Box::new(Fused::new(precision)?))
     }
 }

@@ -7,7 +7,7 @@ mod network;
 use oodlab_base::Tolerance;
 use oodlab_base::golden::{Findings, GoldenError, GoldenFile, Outcome};
 
-use crate::{DiffusionError, LfdnConfig, LfdnEngine, Parameters, Plain, Schedule, ScheduleConfig};
+use crate::{DiffusionError, Fused, LfdnConfig, LfdnEngine, Parameters, Plain, Precision, Schedule, ScheduleConfig};
 
 /// The golden files that this build carries: stem and bytes.
 #[must_use]
@@ -30,10 +30,16 @@ pub fn embedded() -> Vec<(&'static str, &'static [u8])> {
     ]
 }
 
-/// [`check_with`] the plain engine.
+/// [`check_with`] the plain engine, then the processor's fast one: the first failure, or what the fast one found.
 #[must_use]
 pub fn check(file: &GoldenFile) -> Option<Result<Outcome, DiffusionError>> {
-    check_with(file, &mut Plain::new())
+    match check_with(file, &mut Plain::new())? {
+        Ok(Outcome::Pass(_)) => match Fused::new(Precision::F32) {
+            Ok(mut fused) => check_with(file, &mut fused),
+            Err(error) => Some(Err(error)),
+        },
+        other => Some(other),
+    }
 }
 
 /// Checks one golden file with an engine; `None` for kinds that are not this crate's. What a stem begins with is its

@@ -15,6 +15,20 @@ fn all_embedded_files_pass() {
     }
 }
 
+/// The fast engine takes its optimiser steps in another way than the plain one; both must end where the independent program does.
+#[test]
+fn every_engine_of_the_processor_passes() {
+    for (stem, bytes) in embedded() {
+        let file = GoldenFile::parse(stem, bytes).expect("an embedded file");
+        let mut engines: [Box<dyn LfdnEngine>; 2] =
+            [Box::new(Plain::new()), Box::new(Fused::new(Precision::F32).expect("f32 is always there"))];
+        for engine in &mut engines {
+            let outcome = check_with(&file, engine.as_mut()).expect("a kind of this crate");
+            assert!(matches!(outcome, Ok(Outcome::Pass(_))), "{stem} with {}: {outcome:?}", engine.name());
+        }
+    }
+}
+
 /// A check that cannot fail would be worth nothing: change one value of what each file pins, and it must.
 #[test]
 fn a_changed_file_fails() {

@@ -7,14 +7,14 @@ use super::{Hide, Objective, Training};
 use crate::{Batch, DiffusionError, LfdnEngine, Parameters};
 
 /// A batch as it is shown.
-pub(super) struct Drawn {
+pub(crate) struct Drawn {
     x: Vec<f32>,
     t: Vec<u32>,
     target: Vec<f32>,
 }
 
 impl Drawn {
-    pub(super) fn view(&self) -> Batch<'_> {
+    pub(crate) fn view(&self) -> Batch<'_> {
         Batch { x: &self.x, t: &self.t, target: &self.target }
     }
 
@@ -46,7 +46,7 @@ pub(super) struct Streams {
 
 impl Training<'_> {
     /// A batch of an epoch: its samples in the epoch's order, their steps t and their noise.
-    pub(super) fn draw(&self, epoch: usize, batch: usize, rows: &[usize]) -> Result<Drawn, DiffusionError> {
+    pub(crate) fn draw(&self, epoch: usize, batch: usize, rows: &[usize]) -> Result<Drawn, DiffusionError> {
         let child = |name| self.seed.stream(name).child(epoch as u64).child(batch as u64);
         let [steps, noise, hidden] =
             ["lfdn training steps", "lfdn training noise", "lfdn training hidden layer"].map(child);

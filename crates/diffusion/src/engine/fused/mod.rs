@@ -30,7 +30,7 @@ use self::forward::{Pass, Told};
 use self::net::Net;
 use self::sink::Sink;
 use self::steps::Steps;
-use super::{Batch, LfdnEngine, accumulate, check_rows};
+use super::{Batch, LfdnEngine, Precision, accumulate, check_rows};
 use crate::optimiser::{AdamW, TrainState};
 use crate::{DiffusionError, LfdnConfig, Parameters};
 
@@ -48,17 +48,16 @@ pub struct Fused {
     kept: Vec<((u64, u32), Vec<f32>)>,
 }
 
-impl Default for Fused {
-    fn default() -> Fused {
-        Fused::new()
-    }
-}
-
 impl Fused {
     /// An engine that has seen no parameters yet, for this processor's widest instructions.
-    #[must_use]
-    pub fn new() -> Fused {
-        Fused::with(InstructionSet::detect())
+    ///
+    /// # Errors
+    /// When the processor has no fast products of the precision.
+    pub fn new(precision: Precision) -> Result<Fused, DiffusionError> {
+        match precision {
+            Precision::F32 => Ok(Fused::with(InstructionSet::detect())),
+            Precision::Bf16 => Err(DiffusionError::NoBf16),
+        }
     }
 
     /// The same with other instructions: for tests.
