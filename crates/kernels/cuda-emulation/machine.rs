@@ -152,6 +152,12 @@ impl Machine for Emulation {
         Ok(())
     }
 
+    unsafe fn copy(&self, from: u64, to: u64, bytes: usize) -> Result<(), CudaError> {
+        // SAFETY: the caller's contract.
+        unsafe { std::ptr::copy_nonoverlapping(from as *const u8, to as *mut u8, bytes) };
+        Ok(())
+    }
+
     unsafe fn launch(&self, kernel: Kernel, grid: Grid, parameters: *const c_void) -> Result<(), CudaError> {
         let (blocks, threads) = grid.shape();
         let waits = i32::from(matches!(grid, Grid::Rows(_)));

@@ -3,6 +3,7 @@
 pub mod adamw;
 pub mod affine;
 pub mod attention;
+pub mod bench;
 pub mod cost;
 pub mod cuda;
 pub mod ddim_step;

@@ -22,3 +22,16 @@ fn every_kernel_agrees_with_the_processor() {
         }
     }
 }
+
+/// What is measured runs, on buffers that are checked; the figures mean nothing here.
+#[test]
+fn every_kernel_can_be_measured() {
+    use oodlab_kernels::bench::{BenchConfig, run};
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("kernels-emulation");
+    let Some((_, gpu)) = machine::gpus(&folder).pop() else { return };
+    let report = run(Some(&gpu), BenchConfig { values: 1 << 12, seconds: 0.0 }).expect("all kernels run");
+    assert!(report.kernels.len() >= 35 && report.device == "emulation", "{}", report.kernels.len());
+    for rate in report.kernels {
+        assert!(rate.bytes > 0 && rate.seconds > 0.0 && rate.share_of_copy > 0.0, "{rate:?}");
+    }
+}

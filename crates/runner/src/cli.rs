@@ -57,7 +57,7 @@ pub struct Global {
         hide_env_values = true
     )]
     pub log: String,
-    /// Where to compute: auto, cpu, or cuda:N, the number of an NVIDIA GPU (so far for verify)
+    /// Where to compute: auto, cpu, or cuda:N, the number of an NVIDIA GPU
     #[arg(long, global = true, default_value = "auto", value_name = "DEVICE")]
     pub device: oodlab_base::Device,
     /// One line of JSON on standard output instead of text
@@ -140,7 +140,27 @@ pub enum Command {
     Bench(BenchCommand),
 }
 
+impl BenchCommand {
+    /// Whether it measures on the device that --device asks for.
+    pub fn has_device(&self) -> bool {
+        match self {
+            BenchCommand::Kernels { .. } => true,
+            BenchCommand::Encoder { .. } | BenchCommand::Data { .. } => false,
+        }
+    }
+}
+
 impl Command {
+    /// Whether it computes, or names what was computed, on the device that --device asks for.
+    pub fn has_device(&self) -> bool {
+        match self {
+            Command::Run(_) | Command::Plan(_) | Command::Check { .. } | Command::Verify { .. } => true,
+            Command::Cache(_) | Command::Features(_) => true,
+            Command::Config(_) | Command::Metrics { .. } | Command::Data(_) | Command::Weights(_) => false,
+            Command::Bench(command) => command.has_device(),
+        }
+    }
+
     /// The word on the command line.
     pub fn name(&self) -> &'static str {
         match self {
@@ -329,6 +349,12 @@ pub enum WeightsCommand {
 
 #[derive(Debug, Subcommand)]
 pub enum BenchCommand {
+    /// Time of each kernel, and its bytes a second beside those of a copy, on the CPU or with --device on a GPU
+    Kernels {
+        /// Values of each large buffer, in millions; more than caches hold
+        #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=512))]
+        values: u16,
+    },
     /// Images a second of an encoder
     Encoder {
         /// As in efficientnet-lite0

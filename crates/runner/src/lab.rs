@@ -9,6 +9,7 @@ use oodlab_datasets::Library;
 use oodlab_diffusion::Compute;
 use oodlab_encoders::weights::WeightLibrary;
 use oodlab_features::library::FeatureLibrary;
+use oodlab_kernels::cuda::Gpu;
 use oodlab_store::Store;
 
 use crate::bars::Bars;
@@ -28,13 +29,15 @@ pub struct Lab {
     pub cancel: Cancel,
     /// What networks are computed with.
     pub compute: Compute,
+    /// The GPU, where there is one to compute on.
+    pub gpu: Option<Gpu>,
     /// The log file of the run under way.
     pub run_log: RunLog,
 }
 
 impl Lab {
-    /// Listens for Ctrl-C.
-    pub fn open(store: &Path, results: &Path, bars: Bars, run_log: RunLog) -> Result<Lab> {
+    /// Listens for Ctrl-C. Networks are computed on the GPU where there is one, else on the processor.
+    pub fn open(store: &Path, results: &Path, bars: Bars, run_log: RunLog, gpu: Option<Gpu>) -> Result<Lab> {
         let cancel = Cancel::new();
         let flag = cancel.clone();
         let told = bars.clone();
@@ -53,7 +56,8 @@ impl Lab {
             results: results.to_owned(),
             bars,
             cancel,
-            compute: Compute::processor(),
+            compute: gpu.clone().map_or_else(Compute::processor, Compute::gpu),
+            gpu,
             run_log,
         })
     }

@@ -54,11 +54,14 @@ fn set_threads(cli: &Cli) {
 
 fn run(cli: &Cli, bars: &Bars) -> Result<()> {
     let run_log = logging::start(bars, &cli.global.log)?;
-    let lab = || Lab::open(&cli.global.store, &cli.global.results, bars.clone(), run_log.clone());
     let json = cli.global.json;
-    if !matches!(cli.command, Command::Verify { .. }) {
+    let gpu = if cli.command.has_device() {
+        device::open(cli.global.device)?
+    } else {
         device::processor_only(cli.global.device, cli.command.name())?;
-    }
+        None
+    };
+    let lab = || Lab::open(&cli.global.store, &cli.global.results, bars.clone(), run_log.clone(), gpu.clone());
     match &cli.command {
         Command::Run(arguments) => commands::run::run(&lab()?, arguments, json),
         Command::Plan(target) => commands::plan::run(&lab()?, target, json),
@@ -66,13 +69,12 @@ fn run(cli: &Cli, bars: &Bars) -> Result<()> {
         Command::Check { baseline, update } => commands::check::run(&lab()?, baseline, *update, json),
         Command::Metrics { file, scores, is_ood } => commands::metrics::run(file, scores, is_ood, json),
         Command::Verify { golden, strict } => {
-            let gpu = device::open(cli.global.device)?;
             commands::verify::run(&lab()?, golden.as_deref(), gpu.as_ref(), *strict, json)
         }
         Command::Data(command) => commands::data::run(&lab()?, command, json),
         Command::Features(command) => commands::features::run(&lab()?, command, json),
         Command::Weights(command) => commands::weights::run(&lab()?, command, json),
         Command::Cache(command) => commands::cache::run(&lab()?, command, json),
-        Command::Bench(command) => commands::bench::run(command, cli.global.threads, json),
+        Command::Bench(command) => commands::bench::run(command, cli.global.threads, gpu.as_ref(), json),
     }
 }

@@ -1,10 +1,19 @@
-//! What equal bits depend on besides the inputs: the instruction set, the processor and its caches.
+//! What equal bits depend on besides the inputs: the GPU, the instruction set, the processor and its caches.
 
+use oodlab_kernels::cuda::Gpu;
 use oodlab_kernels::simd::InstructionSet;
+
+/// [`processor`], and the GPU before it where there is one: networks are computed on it, everything else on the processor.
+pub fn describe(gpu: Option<&Gpu>) -> String {
+    match gpu {
+        Some(gpu) => format!("cuda f32 {}, {}", gpu.name(), processor()),
+        None => processor(),
+    }
+}
 
 /// Everything that matrix products may depend on: device, type, instruction set, processor and cache sizes (they choose the
 /// blocks in which sums are taken). Two machines with the same text are promised the same bits.
-pub fn describe() -> String {
+fn processor() -> String {
     let processor = read("/proc/cpuinfo")
         .and_then(|text| {
             let line = text.lines().find(|line| line.starts_with("model name"))?;

@@ -12,6 +12,7 @@ use oodlab_base::{Key, KeyBuilder};
 use oodlab_datasets::{Benchmark, Choice, ImageSet, Library, Preprocess, TrainingImages};
 use oodlab_detectors::{CONTROLS, Detector, DetectorError, ScoreSpec};
 use oodlab_encoders::Encoder;
+use oodlab_encoders::cuda::CudaNetwork;
 use oodlab_features::Layer;
 use oodlab_features::library::{Place, StoredFeatures};
 
@@ -131,6 +132,7 @@ impl Plan {
             library: lab.library()?,
             lab,
             encoders: BTreeMap::new(),
+            on_gpu: BTreeMap::new(),
             benchmarks: BTreeMap::new(),
             sets: BTreeMap::new(),
             trainings: BTreeMap::new(),
@@ -154,6 +156,8 @@ struct Planner<'a> {
     library: Library,
     lab: &'a Lab,
     encoders: BTreeMap<String, (Arc<Encoder>, String)>,
+    /// The same networks on the GPU, by the encoder's key; those that only the processor can run are not in it.
+    on_gpu: BTreeMap<Key, Arc<CudaNetwork>>,
     benchmarks: BTreeMap<String, Arc<Benchmark>>,
     sets: BTreeMap<Choice, Arc<ImageSet>>,
     trainings: BTreeMap<Choice, TrainingImages>,
@@ -207,7 +211,7 @@ impl Planner<'_> {
                 &format!("{}: none of its out-of-distribution sets is at hand; {hint}", benchmark.name),
             ));
         }
-        let contenders = contenders(experiment, &train, &layers, seed)?;
+        let contenders = contenders(self.lab, experiment, &train, &layers, seed)?;
         let mut key = KeyBuilder::new("run", REVISION)
             .text("cell", &cell.name)
             .number("seed", seed)
@@ -283,11 +287,18 @@ fn build(
     oodlab_detectors::build(kind, settings, &scores)
 }
 
-fn contenders(experiment: &Experiment, train: &Training, layers: &[usize], seed: u64) -> Result<Vec<Contender>> {
+fn contenders(
+    lab: &Lab,
+    experiment: &Experiment,
+    train: &Training,
+    layers: &[usize],
+    seed: u64,
+) -> Result<Vec<Contender>> {
     let own = detector(experiment)?;
     own.check_layers(layers.len()).map_err(misplaced)?;
     let name = control::parts(&experiment.detector).map_or_else(|_| own.kind().to_owned(), |parts| parts.name);
-    let mut found = vec![Contender { fit: Fit::new(own, train, layers, seed)?, control: false, name: name.clone() }];
+    let mut found =
+        vec![Contender { fit: Fit::new(lab, own, train, layers, seed)?, control: false, name: name.clone() }];
     // Some controls stand in every table, whatever else is asked for.
     let always =
         CONTROLS.iter().copied().filter(|always| !experiment.controls.iter().any(|named| named.name() == *always));
@@ -308,7 +319,7 @@ fn contenders(experiment: &Experiment, train: &Training, layers: &[usize], seed:
         let detector =
             build(&parts.kind, parts.settings, &parts.scores).map_err(|error| at(&place, &error.to_string()))?;
         detector.check_layers(layers.len()).map_err(|error| at(&place, &error.to_string()))?;
-        found.push(Contender { fit: Fit::new(detector, train, layers, seed)?, control: true, name: parts.name });
+        found.push(Contender { fit: Fit::new(lab, detector, train, layers, seed)?, control: true, name: parts.name });
     }
     Ok(found)
 }

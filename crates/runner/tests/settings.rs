@@ -152,6 +152,23 @@ fn a_gpu_that_cannot_be_used_is_refused_before_anything_starts() {
         let named = errors.contains("no GPU 9999") || errors.contains("was not found") && errors.contains("lib");
         assert!(named && errors.contains("--device cuda:9999"), "{errors}");
     }
+    for command in [&["bench", "kernels"][..], &["plan", "x.yaml"], &["config", "x.yaml"], &["bench", "data"]] {
+        let errors = sandbox.fails(2, &[command, &["--device", "cuda:9999"]].concat());
+        assert!(errors.contains("--device cuda:9999"), "{errors}");
+    }
+    assert!(sandbox.files("store").is_empty() && sandbox.files("results").is_empty());
     let errors = sandbox.fails(2, &["verify", "--device", "gpu"]);
     assert!(errors.contains("cuda:N"), "{errors}");
+}
+
+/// Where no GPU can be used, `auto` is the processor: the same stages under the same keys.
+#[test]
+fn without_a_gpu_auto_is_the_processor() {
+    let sandbox = Sandbox::new();
+    sandbox.write("x.yaml", SMALL);
+    let plan = |device: &[&str]| sandbox.ok(&[&["plan", "x.yaml", "--store", "store", "--json"], device].concat());
+    let (auto, unsaid, cpu) = (plan(&["--device", "auto"]), plan(&[]), plan(&["--device", "cpu"]));
+    assert_eq!(auto, unsaid);
+    let gpu = sandbox.run(&["bench", "kernels", "--values", "1", "--device", "cuda:0"]).status.success();
+    assert_eq!(auto == cpu, !gpu, "a GPU has keys of its own");
 }

@@ -73,6 +73,23 @@ impl<T: Element> Buffer<T> {
         unsafe { self.machine.upload(bytes, self.address) }
     }
 
+    /// Queues a copy of the first `len` elements of another buffer of the same GPU.
+    ///
+    /// # Errors
+    /// When one of them is shorter, they lie on different GPUs, or the driver refuses.
+    pub fn copy_from(&mut self, from: &Buffer<T>, len: usize) -> Result<(), CudaError> {
+        if !Arc::ptr_eq(&self.machine, &from.machine) {
+            return Err(CudaError::OtherGpu { kernel: "memory", what: "what is copied" });
+        }
+        at_least("memory", "length of the buffer", self.len, len)?;
+        at_least("memory", "length of what is copied", from.len, len)?;
+        if len == 0 {
+            return Ok(());
+        }
+        // SAFETY: both hold as many bytes, and `self` is borrowed alone, so that they do not overlap.
+        unsafe { self.machine.copy(from.address, self.address, len * size_of::<T>()) }
+    }
+
     /// Waits for the queued work and copies the first `into.len()` elements.
     ///
     /// # Errors

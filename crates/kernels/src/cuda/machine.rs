@@ -150,6 +150,15 @@ pub trait Machine: Debug + Send + Sync {
     /// `to.len()` bytes at `from` were allocated here.
     unsafe fn download(&self, from: u64, to: &mut [u8]) -> Result<(), CudaError>;
 
+    /// Queues a copy within the machine.
+    ///
+    /// # Errors
+    /// What the driver says.
+    ///
+    /// # Safety
+    /// `bytes` bytes at both addresses were allocated here, and they do not overlap.
+    unsafe fn copy(&self, from: u64, to: u64, bytes: usize) -> Result<(), CudaError>;
+
     /// Queues a kernel.
     ///
     /// # Errors

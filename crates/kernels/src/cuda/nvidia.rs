@@ -154,6 +154,13 @@ impl Machine for Nvidia {
         self.wait()
     }
 
+    unsafe fn copy(&self, from: u64, to: u64, bytes: usize) -> Result<(), CudaError> {
+        self.bind()?;
+        // SAFETY: the caller vouches for both places.
+        unsafe { result::memcpy_dtod_async(to, from, bytes, self.stream.cu_stream()) }
+            .map_err(driver("copying within the GPU"))
+    }
+
     unsafe fn launch(&self, kernel: Kernel, grid: Grid, parameters: *const c_void) -> Result<(), CudaError> {
         let function = self.function(kernel)?;
         self.bind()?;

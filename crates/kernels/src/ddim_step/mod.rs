@@ -20,3 +20,17 @@ pub mod cuda;
 mod tests;
 
 pub use cpu::{Coefficients, run};
+
+use crate::cost::Cost;
+
+/// State, prediction and noise read, the state written, five operations.
+#[must_use]
+pub fn cost(length: usize) -> Cost {
+    Cost::elements(length, 4, 5)
+}
+
+/// The last step with its errors: the sample is read besides, 14 operations, and a squared error and cosines written in f64.
+#[must_use]
+pub fn scored_cost(rows: usize, width: usize, layers: usize) -> Cost {
+    Cost::elements(rows * width, 5, 14).and(Cost::elements(2 * rows * (1 + layers), 1, 0))
+}

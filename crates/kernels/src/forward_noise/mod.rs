@@ -9,3 +9,9 @@ pub mod cuda;
 mod tests;
 
 pub use cpu::{Coefficients, run};
+
+/// Sample and noise read, one value written, three operations; two coefficients a row.
+#[must_use]
+pub fn cost(rows: usize, width: usize) -> crate::cost::Cost {
+    crate::cost::Cost::elements(rows * width, 3, 3).and(crate::cost::Cost::elements(rows, 2, 0))
+}

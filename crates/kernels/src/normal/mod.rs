@@ -10,3 +10,9 @@ pub mod cuda;
 mod tests;
 
 pub use cpu::fill;
+
+/// `count` numbers written, six operations in f64 each; the generator's integer operations are not counted.
+#[must_use]
+pub fn cost(count: usize) -> crate::cost::Cost {
+    crate::cost::Cost::elements(count, 1, 6)
+}

@@ -10,3 +10,17 @@ pub mod cuda;
 mod tests;
 
 pub use cpu::{COSINE_FLOOR, layer_cosines, layer_squared_errors, squared_errors};
+
+use crate::cost::Cost;
+
+/// Both vectors read, three operations; an f64 a row written.
+#[must_use]
+pub fn squared_errors_cost(rows: usize, width: usize) -> Cost {
+    Cost::elements(rows * width, 2, 3).and(Cost::elements(2 * rows, 1, 0))
+}
+
+/// Both vectors read, six operations; an f64 a layer written.
+#[must_use]
+pub fn layer_cosines_cost(rows: usize, width: usize, layers: usize) -> Cost {
+    Cost::elements(rows * width, 2, 6).and(Cost::elements(2 * rows * layers, 1, 0))
+}

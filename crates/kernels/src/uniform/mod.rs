@@ -10,3 +10,9 @@ mod tests;
 
 pub use cpu::fill;
 pub(crate) use cpu::fill_by_blocks;
+
+/// `count` numbers written, two operations each; the generator's integer operations (about 25 a number) are not counted.
+#[must_use]
+pub fn cost(count: usize) -> crate::cost::Cost {
+    crate::cost::Cost::elements(count, 1, 2)
+}

@@ -12,3 +12,9 @@ mod tests;
 
 use cpu::check_layers;
 pub use cpu::{ADDED_TO_DEVIATION, ZscoreError, run};
+
+/// Every value read and written, six operations.
+#[must_use]
+pub fn cost(rows: usize, width: usize) -> crate::cost::Cost {
+    crate::cost::Cost::elements(rows * width, 2, 6)
+}

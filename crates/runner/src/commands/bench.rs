@@ -4,13 +4,20 @@ use anyhow::Result;
 use oodlab_datasets::bench::{BenchConfig as DataConfig, BenchReport as DataReport};
 use oodlab_encoders::Precision;
 use oodlab_encoders::bench::{BenchConfig, BenchReport};
+use oodlab_kernels::bench::{BenchConfig as KernelConfig, KernelReport};
+use oodlab_kernels::cuda::Gpu;
 
 use super::{print, print_json};
 use crate::cli::BenchCommand;
 
 /// Runs a benchmark and prints its figures.
-pub fn run(command: &BenchCommand, threads: Option<u16>, json: bool) -> Result<()> {
+pub fn run(command: &BenchCommand, threads: Option<u16>, gpu: Option<&Gpu>, json: bool) -> Result<()> {
     match command {
+        BenchCommand::Kernels { values } => {
+            let config = KernelConfig { values: usize::from(*values) << 20, ..KernelConfig::default() };
+            let report = oodlab_kernels::bench::run(gpu, config)?;
+            if json { print_json(&report) } else { print(&describe_kernels(&report)) }
+        }
         BenchCommand::Encoder { network, batch, resolution, image_side, precision, seconds } => {
             let config = BenchConfig {
                 network: network.clone(),
@@ -57,6 +64,30 @@ fn describe(report: &BenchReport) -> String {
         100.0 * report.share_of_peak,
         report.peak_gflop_per_s,
     )
+}
+
+fn describe_kernels(report: &KernelReport) -> String {
+    let mut text = format!("{}: a copy moves {:.1} GB/s\n", report.device, report.copy_gb_per_s);
+    let (kernels, shapes) =
+        (report.kernels.iter().map(|rate| rate.kernel.len()), report.kernels.iter().map(|rate| rate.shape.len()));
+    let (kernel_width, shape_width) = (kernels.max().unwrap_or(0), shapes.max().unwrap_or(0));
+    text += &format!(
+        "{:<kernel_width$}  {:<shape_width$}  {:>9}  {:>8}  {:>8}  {:>9}  {:>8}\n",
+        "kernel", "shape", "MB", "ms", "GB/s", "of a copy", "GFLOP/s"
+    );
+    for rate in &report.kernels {
+        text += &format!(
+            "{:<kernel_width$}  {:<shape_width$}  {:>9.2}  {:>8.3}  {:>8.1}  {:>7.0} %  {:>8.1}\n",
+            rate.kernel,
+            rate.shape,
+            rate.bytes as f64 / 1e6,
+            1e3 * rate.seconds,
+            rate.gb_per_s,
+            100.0 * rate.share_of_copy,
+            rate.gflop_per_s,
+        );
+    }
+    text
 }
 
 fn describe_data(report: &DataReport) -> String {

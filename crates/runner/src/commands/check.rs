@@ -32,7 +32,7 @@ pub fn run(lab: &Lab, path: &Path, update: bool, json: bool) -> Result<()> {
         &outcome.train_lists,
         &source.name,
         &file.display().to_string(),
-        numerics::describe(),
+        numerics::describe(lab.gpu.as_ref()),
     );
     let moved = before.as_ref().map(|before| before.moved(&now)).unwrap_or_default();
     if update {

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use oodlab_base::golden::{GoldenFile, Outcome};
+use oodlab_diffusion::golden::check_with;
+use oodlab_diffusion::{Cuda, Precision};
 use oodlab_encoders::weights::{WeightError, Weights};
 use oodlab_kernels::cuda::{self, Gpu};
 use serde::Serialize;
@@ -26,7 +28,7 @@ struct Line {
 }
 
 /// Runs every golden file of the folder (or those built in), one line each; with a GPU also its kernels against the
-/// processor's, and the encoders' files on it.
+/// processor's, and the diffusion network's and the encoders' files on it.
 pub fn run(lab: &Lab, folder: Option<&Path>, gpu: Option<&Gpu>, strict: bool, json: bool) -> Result<()> {
     let weights = lab.weights()?;
     // Weights that are not at hand skip a file; damaged ones fail it.
@@ -90,7 +92,7 @@ fn check(name: &str, bytes: &[u8], find: &dyn Fn(&str) -> Option<Weights>) -> Re
     Ok(Outcome::Skipped { needs: "a build that knows this kind of file".into() })
 }
 
-/// The encoders' files on a GPU; none for other kinds, and for files that cannot be read, which fail without a GPU too.
+/// The network's and the encoders' files on a GPU; none for other kinds, and for files that cannot be read, which fail without a GPU too.
 fn check_on_gpu(
     gpu: &Gpu,
     name: &str,
@@ -98,6 +100,15 @@ fn check_on_gpu(
     find: &dyn Fn(&str) -> Option<Weights>,
 ) -> Option<Result<Outcome>> {
     let file = GoldenFile::parse(name, bytes).ok()?;
+    // The schedule is computed on the processor, whatever the engine.
+    if file.stem != "schedule" {
+        let checked = Cuda::new(gpu, Precision::F32).map(|mut cuda| check_with(&file, &mut cuda));
+        match checked {
+            Ok(Some(outcome)) => return Some(outcome.map_err(anyhow::Error::from)),
+            Ok(None) => {}
+            Err(error) => return Some(Err(error.into())),
+        }
+    }
     Some(oodlab_encoders::cuda::golden::check(gpu, &file, find)?.map_err(anyhow::Error::from))
 }
 

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use oodlab_base::{Key, text};
+use oodlab_encoders::cuda::{CudaEncoderError, CudaNetwork};
 use oodlab_encoders::weights::Weights;
-use oodlab_encoders::{Encoder, EncoderConfig, EncoderError};
+use oodlab_encoders::{Encoder, EncoderConfig, EncoderError, PIXELS};
 
 use super::Planner;
 use crate::config::EncoderSection;
@@ -76,6 +77,21 @@ impl Planner<'_> {
         }
     }
 
+    /// Builds the network on the GPU too, where there is one; what the GPU cannot run stays on the processor.
+    fn bring_to_gpu(&mut self, encoder: &Encoder, config: &EncoderConfig, weights: &Weights) -> Result<()> {
+        let Some(gpu) = self.lab.gpu.as_ref().filter(|_| config.network != PIXELS) else { return Ok(()) };
+        match CudaNetwork::new(gpu, config, weights, None) {
+            Ok(network) => {
+                self.on_gpu.insert(encoder.key(), Arc::new(network));
+            }
+            Err(CudaEncoderError::Encoder(error)) => {
+                tracing::warn!("{} is encoded on the CPU: {error}", config.network);
+            }
+            Err(error @ CudaEncoderError::Cuda(_)) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
     fn encoder(&mut self, config: &EncoderConfig) -> Result<(Arc<Encoder>, String)> {
         let identity = serde_json::to_string(config)?;
         if let Some(known) = self.encoders.get(&identity) {
@@ -110,6 +126,7 @@ impl Planner<'_> {
             EncoderError::Normalisation(_) => at("encoder.normalisation", &error.to_string()),
             other => at("encoder.weights", &other.to_string()),
         })?;
+        self.bring_to_gpu(&encoder, &config, &weights)?;
         let encoder = Arc::new(encoder);
         let known = (encoder, weights.source().to_owned());
         self.encoders.insert(identity, known.clone());

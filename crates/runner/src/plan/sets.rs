@@ -143,7 +143,8 @@ impl Planner<'_> {
     }
 
     fn encode(&self, encoder: &Arc<Encoder>, images: &Arc<ImageSet>, squash: Squash) -> Encode {
-        Encode::new(encoder, images, squash, self.preprocess)
+        let gpu = self.on_gpu.get(&encoder.key()).cloned();
+        Encode::new(encoder, gpu, images, squash, self.preprocess)
     }
 
     fn note_rule(&mut self, images: &ImageSet) {

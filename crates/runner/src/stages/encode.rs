@@ -11,16 +11,18 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use oodlab_base::{Key, KeyBuilder, Progress, Task};
+use oodlab_base::{Key, KeyBuilder, Progress};
 use oodlab_datasets::decode::picture::DECODERS;
 use oodlab_datasets::{Fetched, ImageSet, Preprocess};
 use oodlab_encoders::Encoder;
+use oodlab_encoders::cuda::{CudaImages, CudaNetwork};
 use oodlab_features::{Features, Logits, file};
 use oodlab_store::{Artifact, Holding, Lease, StoreError};
 
 use super::pipeline::{self, Batch, Steps};
 use super::{Note, note, ranges};
 use crate::lab::Lab;
+use crate::numerics;
 
 /// Raise when the stage's results change.
 const REVISION: u32 = 1;
@@ -36,12 +38,22 @@ const ATTEMPTS: usize = 3;
 #[derive(Clone)]
 pub struct Encode {
     encoder: Arc<Encoder>,
+    /// The same network on a GPU, which then encodes; the processor reads and resizes.
+    gpu: Option<Arc<CudaNetwork>>,
     images: Arc<ImageSet>,
     /// Protocol `matched`: bring every image to this size first.
     squash: Option<(u32, u32)>,
     /// How images become the square that the encoder takes.
     preprocess: Preprocess,
     key: Key,
+}
+
+/// An image behind the thread pool's work.
+enum Prepared {
+    /// Encoded on the processor.
+    Encoded(Row),
+    /// Resized pixels for the GPU, which takes many images at once.
+    Pixels(Vec<u8>),
 }
 
 /// What an encoder says of one image.
@@ -52,9 +64,10 @@ struct Row {
 }
 
 impl Encode {
-    /// `squash` is dropped where every image has that size already, so that both protocols are one piece of work.
+    /// With a GPU its name, precision and batch are part of the key. `squash` is dropped where every image has that size already, so that both protocols are one piece of work.
     pub fn new(
         encoder: &Arc<Encoder>,
+        gpu: Option<Arc<CudaNetwork>>,
         images: &Arc<ImageSet>,
         squash: Option<(u32, u32)>,
         preprocess: Preprocess,
@@ -66,9 +79,13 @@ impl Encode {
             .key("images", &images.list_key())
             .text("size", &size)
             .text("decoders", DECODERS)
-            .text("preprocess", &preprocess.to_string())
-            .finish();
-        Encode { encoder: encoder.clone(), images: images.clone(), squash, preprocess, key }
+            .text("preprocess", &preprocess.to_string());
+        let key = match &gpu {
+            Some(network) => key.text("gpu", &network.numerics()),
+            None => key,
+        };
+        let key = key.finish();
+        Encode { encoder: encoder.clone(), gpu, images: images.clone(), squash, preprocess, key }
     }
 
     /// The key of the features.
@@ -131,7 +148,7 @@ impl Encode {
         let started = Instant::now();
         let computed = self.compute(lab, &artifact, missing)?;
         if artifact.parts()?.len() >= self.parts() && artifact.finished()?.is_none() {
-            match artifact.finish(self.parts(), &note(&self.label(), started)) {
+            match artifact.finish(self.parts(), &self.note(started)) {
                 // A damaged part: whoever needs all of them computes it again.
                 Ok(()) | Err(StoreError::MissingParts { .. }) => {}
                 Err(error) => return Err(error.into()),
@@ -209,7 +226,7 @@ impl Encode {
             if let Some(finished) = artifact.finished()? {
                 return Ok(finished.note);
             }
-            let note = note(&self.label(), started);
+            let note = self.note(started);
             missing = match artifact.finish(self.parts(), &note) {
                 Ok(()) => return Ok(note),
                 // Parts that somebody removed meanwhile.
@@ -269,12 +286,21 @@ impl Encode {
             };
             let compute = |image| {
                 cancel.check()?;
-                self.encode(image, task.as_ref())
+                let prepared = self.prepare(image)?;
+                // On the GPU images are counted when they come back.
+                if matches!(prepared, Prepared::Encoded(_)) {
+                    task.advance(1);
+                }
+                Ok(prepared)
             };
             let steps = Steps { next, read, compute };
             pipeline::run(steps, |batch: Batch<(usize, Lease)>, rows| {
                 let (part, lease) = batch.tag;
-                artifact.write_part(part, &self.bytes(batch.rows, rows)?)?;
+                let count = rows.len() as u64;
+                artifact.write_part(part, &self.bytes(batch.rows, self.encoded(rows)?)?)?;
+                if self.gpu.is_some() {
+                    task.advance(count);
+                }
                 drop(lease);
                 computed += 1;
                 Ok(())
@@ -304,7 +330,8 @@ impl Encode {
         Ok(self.images.fetch(at)?)
     }
 
-    fn encode(&self, fetched: Fetched, task: &dyn Task) -> Result<Row> {
+    /// The part of the work that is done image by image.
+    fn prepare(&self, fetched: Fetched) -> Result<Prepared> {
         let at = fetched.index();
         let place = || format!("{}: {}", self.label(), self.images.id(at));
         let mut image = self.images.decode_as(fetched, self.preprocess.reading())?;
@@ -312,10 +339,40 @@ impl Encode {
             image = self.preprocess.squash(&image, width, height)?;
         }
         let image = self.preprocess.apply(&image, self.encoder.resolution()).with_context(place)?;
+        if self.gpu.is_some() {
+            return Ok(Prepared::Pixels(image.pixels));
+        }
         let (mut features, mut logits) = (vec![0.0; self.encoder.width()], vec![0.0; self.encoder.classes()]);
         self.encoder.encode_image(&image, &mut features, &mut logits).with_context(place)?;
-        task.advance(1);
-        Ok(Row { features, logits })
+        Ok(Prepared::Encoded(Row { features, logits }))
+    }
+
+    /// The rows of a part. On the GPU all of its images go through together, while the pool prepares those of the next part.
+    fn encoded(&self, prepared: Vec<Prepared>) -> Result<Vec<Row>> {
+        let (mut rows, mut pixels) = (Vec::with_capacity(prepared.len()), Vec::new());
+        for image in prepared {
+            match image {
+                Prepared::Encoded(row) => rows.push(row),
+                Prepared::Pixels(image) => pixels.extend(image),
+            }
+        }
+        if let Some(network) = &self.gpu {
+            let factors = self.encoder.normalisation().factors();
+            let found = network.encode(CudaImages::Pixels(&pixels, factors)).with_context(|| self.label())?;
+            let mut logits = found.logits.chunks_exact(self.encoder.classes().max(1));
+            rows.extend(found.features.chunks_exact(self.encoder.width()).map(|features| Row {
+                features: features.to_vec(),
+                logits: logits.next().map(<[f32]>::to_vec).unwrap_or_default(),
+            }));
+        }
+        Ok(rows)
+    }
+
+    /// How these features were computed.
+    fn note(&self, started: Instant) -> Note {
+        let processor = numerics::describe(None);
+        let numerics = self.gpu.as_ref().map_or(processor.clone(), |gpu| format!("{}, {processor}", gpu.numerics()));
+        note(&self.label(), started, numerics)
     }
 
     /// A part as it is stored.

@@ -37,8 +37,8 @@ pub struct Fit {
 }
 
 impl Fit {
-    /// `layers` are the numbers chosen from the training features.
-    pub fn new(detector: Box<dyn Detector>, train: &Training, layers: &[usize], seed: u64) -> Result<Fit> {
+    /// `layers` are the numbers chosen from the training features. The lab's device is part of the key.
+    pub fn new(lab: &Lab, detector: Box<dyn Detector>, train: &Training, layers: &[usize], seed: u64) -> Result<Fit> {
         let key = KeyBuilder::new("fit", REVISION)
             .text("detector", detector.kind())
             .number("detector revision", u64::from(detector.revision()))
@@ -46,7 +46,7 @@ impl Fit {
             .key("features", &train.key())
             .config("layers", &layers)?
             .number("seed", seed)
-            .text("numerics", &numerics::describe())
+            .text("numerics", &numerics::describe(lab.gpu.as_ref()))
             .finish();
         Ok(Fit { detector, layers: layers.to_vec(), seed, key })
     }

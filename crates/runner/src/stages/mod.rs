@@ -82,7 +82,7 @@ pub fn each_part(
     {
         return Ok(finished.note);
     }
-    let note = note(work.label, started);
+    let note = note(work.label, started, numerics::describe(lab.gpu.as_ref()));
     artifact.finish(work.sizes.len(), &note)?;
     Ok(note)
 }
@@ -100,12 +100,12 @@ fn lease(lab: &Lab, artifact: &Artifact, label: &str) -> Result<Lease> {
 }
 
 /// The note of an artifact that this process computed.
-fn note(label: &str, started: Instant) -> Note {
+fn note(label: &str, started: Instant, numerics: String) -> Note {
     [
         ("label", label.to_owned()),
         ("version", env!("CARGO_PKG_VERSION").to_owned()),
         ("commit", env!("OODLAB_COMMIT").to_owned()),
-        ("numerics", numerics::describe()),
+        ("numerics", numerics),
         ("image_decoders", DECODERS.to_owned()),
         ("threads", rayon::current_num_threads().to_string()),
         ("seconds", format!("{:.3}", started.elapsed().as_secs_f64())),

@@ -14,6 +14,10 @@ pub(super) fn memory(gpu: &Gpu, findings: &mut Findings) -> Result<(), CudaError
     buffer.write(&values[500..])?;
     let want = [&values[500..], &values[500..]].concat();
     findings.add("part", Tolerance::EXACT.compare_f32(&buffer.read(1000)?, &want));
+    let mut other = gpu.zeros(1000)?;
+    other.copy_from(&buffer, 700)?;
+    let within: Vec<f32> = want[..700].iter().copied().chain([0.0; 300]).collect();
+    findings.add("within the GPU", Tolerance::EXACT.compare_f32(&other.read(1000)?, &within));
     buffer.reserve(3000)?;
     buffer.write(&values)?;
     findings.add("grown", Tolerance::EXACT.compare_f32(&buffer.read(1000)?, &values));
