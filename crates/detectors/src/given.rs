@@ -1,7 +1,7 @@
 //! What a detector is given.
 
 use oodlab_base::{Cancel, Progress, Seed, Task};
-use oodlab_diffusion::{Checkpoints, Compute};
+use oodlab_diffusion::{Checkpoints, Compute, TrainContext};
 use oodlab_features::{Features, Layer};
 use oodlab_kernels::zscore::{self, ZscoreError};
 
@@ -106,4 +106,17 @@ pub struct FitContext<'a> {
     pub checkpoint_every_steps: usize,
     /// What networks are computed with.
     pub compute: &'a Compute,
+}
+
+impl FitContext<'_> {
+    /// What a training reports to and asks.
+    pub fn training(&mut self) -> TrainContext<'_> {
+        TrainContext {
+            progress: self.progress,
+            cancel: self.cancel,
+            checkpoints: &mut *self.checkpoints,
+            checkpoint_every: self.checkpoint_every,
+            checkpoint_every_steps: self.checkpoint_every_steps,
+        }
+    }
 }

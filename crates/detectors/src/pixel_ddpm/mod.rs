@@ -6,7 +6,6 @@
 
 mod fitted;
 
-use oodlab_diffusion::TrainContext;
 use oodlab_diffusion::pixel::{Ddpm, PixelSampleConfig};
 use oodlab_diffusion::small::{SmallTrainConfig, SmallTraining};
 use serde::{Deserialize, Serialize};
@@ -128,13 +127,7 @@ impl Detector for PixelDdpm {
         let config = &self.config.train;
         let training =
             SmallTraining { network: &network, config, samples: &samples, seed: context.seed, unit: "images" };
-        let trained = training.run(&mut TrainContext {
-            progress: context.progress,
-            cancel: context.cancel,
-            checkpoints: &mut *context.checkpoints,
-            checkpoint_every: context.checkpoint_every,
-            checkpoint_every_steps: 0,
-        })?;
+        let trained = training.run(&mut context.training())?;
         let layers = features.layers().to_vec();
         Ok(Box::new(Fitted::new(self.config, self.scores.clone(), network, layers, context.seed, trained)))
     }

@@ -3,7 +3,6 @@
 //! A stand-in of its kind, half a million parameters trained for minutes, not the paper's VAE of 200 epochs: its cost an image can be
 //! compared, its AUROC cannot. It works on the features of `encoder: {network: pixels, resolution: 32}`, which are not z-scored.
 
-use oodlab_diffusion::TrainContext;
 use oodlab_diffusion::small::{SmallTrainConfig, SmallTraining, Vae, VaeBody};
 use oodlab_features::Layer;
 use serde::{Deserialize, Serialize};
@@ -132,13 +131,7 @@ impl Detector for PixelVae {
         let config = &self.config.train;
         let training =
             SmallTraining { network: &network, config, samples: &samples, seed: context.seed, unit: "images" };
-        let trained = training.run(&mut TrainContext {
-            progress: context.progress,
-            cancel: context.cancel,
-            checkpoints: &mut *context.checkpoints,
-            checkpoint_every: context.checkpoint_every,
-            checkpoint_every_steps: 0,
-        })?;
+        let trained = training.run(&mut context.training())?;
         Ok(Box::new(Fitted::new(self.setting(), network, features.layers().to_vec(), trained)))
     }
 

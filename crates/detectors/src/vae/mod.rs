@@ -5,7 +5,6 @@
 mod config;
 pub(crate) mod fitted;
 
-use oodlab_diffusion::TrainContext;
 use oodlab_diffusion::small::SmallTraining;
 use oodlab_features::Layer;
 use serde_json::{Value, json};
@@ -95,13 +94,7 @@ impl Detector for VaeDetector {
         let network = self.config.network(features.width())?;
         let config = &self.config.train;
         let training = SmallTraining { network: &network, config, samples: &z, seed: context.seed, unit: "features" };
-        let trained = training.run(&mut TrainContext {
-            progress: context.progress,
-            cancel: context.cancel,
-            checkpoints: &mut *context.checkpoints,
-            checkpoint_every: context.checkpoint_every,
-            checkpoint_every_steps: 0,
-        })?;
+        let trained = training.run(&mut context.training())?;
         let layers = features.layers().to_vec();
         Ok(Box::new(Fitted::new(self.setting(), network, layers, trained)))
     }

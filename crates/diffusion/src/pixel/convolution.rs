@@ -1,41 +1,65 @@
 //! Convolutions of planes as a candle operation with gradients, on the kernels whose bits do not depend on the number of threads.
 
-use candle_core::{CpuStorage, CustomOp2, Error, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp3, Error, Layout, Result, Shape, Tensor};
 use oodlab_kernels::dense_conv::Padding;
 use oodlab_kernels::dense_conv::backward::{self as dense, PlaneShape};
+use rayon::prelude::*;
 
 use crate::small::Taken;
 
 impl Taken<'_> {
-    /// A 3 × 3 convolution with one zero around the image and a bias. `x`: `[images, inputs, height, width]`.
+    /// A convolution with a bias, and zeros around the image that keep its size at stride 1. `x`: `[images, inputs, height, width]`.
     pub(crate) fn convolution(&mut self, x: &Tensor, stride: usize) -> Result<Tensor> {
         let (weight, bias) = (self.next()?, self.next()?);
-        convolve(x, weight, stride)?.broadcast_add(&bias.reshape((1, bias.elem_count(), 1, 1))?)
+        let (images, inputs, height, width) = x.dims4()?;
+        let (outputs, _, size, _) = weight.dims4()?;
+        let around = size / 2;
+        let padding = Padding { top: around, bottom: around, left: around, right: around };
+        let shape = PlaneShape { images, inputs, outputs, height, width, size, stride, padding };
+        let (rows, columns) = shape.output_size().map_err(Error::wrap)?;
+        x.contiguous()?.apply_op3(weight, bias, Convolution { shape, output: (images, outputs, rows, columns) })
     }
 }
 
-/// Convolves `input` with `weight` `[outputs, inputs, size, size]`, f32 on the processor; zeros of half the size on all sides.
-fn convolve(input: &Tensor, weight: &Tensor, stride: usize) -> Result<Tensor> {
-    let (images, inputs, height, width) = input.dims4()?;
-    let (outputs, _, size, _) = weight.dims4()?;
-    let around = size / 2;
-    let padding = Padding { top: around, bottom: around, left: around, right: around };
-    let shape = PlaneShape { images, inputs, outputs, height, width, size, stride, padding };
-    input.contiguous()?.apply_op2(&weight.contiguous()?, Convolution(shape))
+struct Convolution {
+    shape: PlaneShape,
+    /// Images, channels, rows, columns of the output.
+    output: (usize, usize, usize, usize),
 }
 
-struct Convolution(PlaneShape);
+impl Convolution {
+    /// Values of one output channel of one image.
+    fn plane(&self) -> usize {
+        self.output.2 * self.output.3
+    }
+}
 
-impl CustomOp2 for Convolution {
+impl CustomOp3 for Convolution {
     fn name(&self) -> &'static str {
         "convolution"
     }
 
-    fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (rows, columns) = self.0.output_size().map_err(Error::wrap)?;
-        let shape = Shape::from((self.0.images, self.0.outputs, rows, columns));
+    fn cpu_fwd(
+        &self,
+        s1: &CpuStorage,
+        l1: &Layout,
+        s2: &CpuStorage,
+        l2: &Layout,
+        s3: &CpuStorage,
+        l3: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (input, weight, bias) = (slice(s1, l1)?, slice(s2, l2)?, slice(s3, l3)?);
+        if bias.len() != self.shape.outputs {
+            return Err(Error::msg(format!("{} biases for {} channels", bias.len(), self.shape.outputs)));
+        }
+        let shape = Shape::from(self.output);
         let mut output = vec![0.0; shape.elem_count()];
-        dense::forward(self.0, slice(s1, l1)?, slice(s2, l2)?, &mut output).map_err(Error::wrap)?;
+        dense::forward(self.shape, input, weight, &mut output).map_err(Error::wrap)?;
+        output.par_chunks_mut(self.plane() * bias.len()).for_each(|image| {
+            for (plane, bias) in image.chunks_exact_mut(self.plane()).zip(bias) {
+                plane.iter_mut().for_each(|value| *value += bias);
+            }
+        });
         Ok((CpuStorage::F32(output), shape))
     }
 
@@ -43,21 +67,35 @@ impl CustomOp2 for Convolution {
         &self,
         input: &Tensor,
         weight: &Tensor,
+        bias: &Tensor,
         _output: &Tensor,
         gradient: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let gradient = values(gradient)?;
+        let device = input.device();
         // The images themselves need no gradient.
         let of_input = if input.track_op() {
             let mut slope = vec![0.0; input.elem_count()];
-            dense::input_gradient(self.0, &values(weight)?, &gradient, &mut slope).map_err(Error::wrap)?;
-            Some(Tensor::from_vec(slope, input.dims(), input.device())?)
+            dense::input_gradient(self.shape, &values(weight)?, &gradient, &mut slope).map_err(Error::wrap)?;
+            Some(Tensor::from_vec(slope, input.dims(), device)?)
         } else {
             None
         };
-        let mut slope = vec![0.0; weight.elem_count()];
-        dense::weight_gradient(self.0, &values(input)?, &gradient, &mut slope).map_err(Error::wrap)?;
-        Ok((of_input, Some(Tensor::from_vec(slope, weight.dims(), weight.device())?)))
+        let mut of_weight = vec![0.0; weight.elem_count()];
+        dense::weight_gradient(self.shape, &values(input)?, &gradient, &mut of_weight).map_err(Error::wrap)?;
+        // Planes on their own, then image by image in order.
+        let planes: Vec<f64> =
+            gradient.par_chunks(self.plane()).map(|plane| plane.iter().map(|&g| f64::from(g)).sum()).collect();
+        let mut of_bias = vec![0.0f64; self.shape.outputs];
+        for image in planes.chunks_exact(self.shape.outputs) {
+            of_bias.iter_mut().zip(image).for_each(|(sum, plane)| *sum += plane);
+        }
+        let of_bias: Vec<f32> = of_bias.into_iter().map(|sum| sum as f32).collect();
+        Ok((
+            of_input,
+            Some(Tensor::from_vec(of_weight, weight.dims(), device)?),
+            Some(Tensor::from_vec(of_bias, bias.dims(), device)?),
+        ))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use candle_core::{Result, Tensor};
 
+use super::doubled::doubled;
 use crate::DiffusionError;
 use crate::small::vae::OUTPUT_GAIN;
 use crate::small::{LayoutBuilder, Taken};
@@ -60,11 +61,4 @@ pub(crate) fn decode(p: &mut Taken<'_>, z: &Tensor, side: usize, channels: usize
         x = p.convolution(&doubled(&x.relu()?)?, 1)?;
     }
     x.flatten_from(1)
-}
-
-/// Every pixel four times: twice as many rows and columns.
-pub(super) fn doubled(x: &Tensor) -> Result<Tensor> {
-    let (images, channels, height, width) = x.dims4()?;
-    let x = x.reshape((images, channels, height, 1, width, 1))?;
-    x.broadcast_as((images, channels, height, 2, width, 2))?.reshape((images, channels, 2 * height, 2 * width))
 }

@@ -6,6 +6,7 @@
 
 mod convolution;
 mod ddpm;
+mod doubled;
 mod group_norm;
 pub(crate) mod image_vae;
 #[cfg(test)]

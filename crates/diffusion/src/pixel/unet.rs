@@ -3,8 +3,8 @@
 
 use candle_core::{Device, Result, Tensor};
 
+use super::doubled::doubled;
 use super::group_norm::GROUPS;
-use super::image_vae::doubled;
 use crate::small::{LayoutBuilder, Taken};
 use crate::{DiffusionError, Entry, time_embedding};
 
