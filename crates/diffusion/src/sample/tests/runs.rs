@@ -174,7 +174,7 @@ fn the_mean_over_draws_varies_less() {
     // The error of one sample under many seeds: alone, and as the mean of eight draws.
     let (schedule, z) = (Schedule::published(), samples(1));
     let deviation = |draws: usize| {
-        let config = SampleConfig { start: 20, draws, ..SampleConfig::default() };
+        let config = SampleConfig { start: 10, draws, ..SampleConfig::default() };
         let sampler = Sampler::new(&config, &schedule).expect("valid");
         let scores: Vec<f64> = (0..60)
             .map(|seed| {

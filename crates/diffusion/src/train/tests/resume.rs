@@ -107,13 +107,14 @@ fn a_checkpoint_comes_back_whole_and_a_damaged_one_does_no_harm() {
     let whole = Checkpoint::from_bytes(&bytes).expect("its own file");
     assert!(whole.best.is_some() && whole.validation.len() == whole.losses.len());
     assert!(Checkpoint::from_bytes(&whole.to_bytes().expect("a file")).expect("its own file") == whole);
-    // Every byte of the header changed once, in a way that keeps it JSON as often as not.
+    // Bytes of the header changed one by one, in a way that keeps it JSON as often as not.
     let header = 8 + u64::from_le_bytes(bytes[..8].try_into().expect("eight bytes")) as usize;
-    let mut refused = 0;
-    for at in 0..header {
+    let (mut refused, mut tried) = (0, 0);
+    for at in (0..header).step_by(11) {
+        tried += 1;
         let mut other = bytes.clone();
         other[at] = if other[at] == b'9' { b'0' } else { b'9' };
         refused += usize::from(Checkpoint::from_bytes(&other).is_err());
     }
-    assert!(refused > header / 2, "{refused} of {header}");
+    assert!(refused > tried / 2, "{refused} of {tried}");
 }
