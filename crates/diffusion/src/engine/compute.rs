@@ -37,6 +37,11 @@ impl Compute {
         Compute { gpu: Some(gpu) }
     }
 
+    /// The GPU, if it is one.
+    pub(crate) fn device(&self) -> Option<&Gpu> {
+        self.gpu.as_ref()
+    }
+
     /// The fastest engine of the device.
     ///
     /// # Errors
