@@ -24,7 +24,7 @@ pub struct BenchConfig {
     pub threads: usize,
     /// Numbers to compute with.
     pub precision: Precision,
-    /// Whether the plain engine is to be measured, the readable specification, instead of the fastest.
+    /// Whether the plain engine is to be measured, the readable specification, instead of the device's fastest.
     pub plain: bool,
     /// How long to measure, in all; each is measured three times at least.
     pub seconds: u64,
@@ -64,32 +64,24 @@ pub struct BenchReport {
     pub score_share_of_peak: f64,
 }
 
-/// [`run_on`] the processor.
-///
-/// # Errors
-/// As [`run_on`].
-pub fn run(config: &BenchConfig) -> Result<BenchReport, DiffusionError> {
-    run_on(&Compute::processor(), config)
-}
-
 /// Measures one network with random weights on random samples. On a GPU a batch is drawn on the processor and uploaded, as in
 /// a training, and that counts.
 ///
 /// # Errors
 /// When sizes are out of range, the precision is not to be had, or threads cannot be started.
-pub fn run_on(compute: &Compute, config: &BenchConfig) -> Result<BenchReport, DiffusionError> {
+pub fn run(config: &BenchConfig, compute: &Compute) -> Result<BenchReport, DiffusionError> {
     let network = config.network.validate()?;
     let batch = config.batch;
     TrainConfig { batch_size: batch, ..TrainConfig::default() }.validate()?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(config.threads).build()?;
-    pool.install(|| measure(network, batch, compute, config))
+    pool.install(|| measure(network, batch, config, compute))
 }
 
 fn measure(
     network: LfdnConfig,
     batch: usize,
-    compute: &Compute,
     config: &BenchConfig,
+    compute: &Compute,
 ) -> Result<BenchReport, DiffusionError> {
     let mut engine: Box<dyn LfdnEngine> = match (config.plain, config.precision) {
         (false, precision) => compute.engine(precision)?,
@@ -249,13 +241,14 @@ fn product_peak() -> f64 {
 #[cfg(test)]
 mod tests {
     use super::{BenchConfig, run};
-    use crate::{LfdnConfig, Precision};
+    use crate::{Compute, LfdnConfig, Precision};
 
     #[test]
     fn figures_belong_together() {
         let network = LfdnConfig::new(24, 32, 2);
         let config = BenchConfig { network, batch: 5, threads: 2, precision: Precision::F32, plain: false, seconds: 0 };
-        let report = run(&config).expect("small sizes");
+        let cpu = Compute::processor();
+        let report = run(&config, &cpu).expect("small sizes");
         assert_eq!((report.engine, report.threads, report.batch), ("fused", 2, 5));
         assert!((report.train_features_per_s * report.train_step_s - 5.0).abs() < 1e-9);
         assert!(report.score_features_per_s > 0.0 && report.peak_gflop_per_s > 0.0);
@@ -263,9 +256,9 @@ mod tests {
         let operations = f64::from(2 * (2 * 24 * 32 + 4 * 32 * 32));
         assert!((report.train_gflop_per_feature * 1e9 - 3.0 * operations).abs() < 1e-3);
         assert!((report.params_m * 1e6 - network.parameter_count().expect("small") as f64).abs() < 1e-3);
-        let plain = run(&BenchConfig { plain: true, ..config.clone() }).expect("small sizes");
+        let plain = run(&BenchConfig { plain: true, ..config.clone() }, &cpu).expect("small sizes");
         assert_eq!(plain.engine, "plain");
-        assert!(run(&BenchConfig { batch: 0, ..config.clone() }).is_err());
-        assert!(run(&BenchConfig { plain: true, precision: Precision::Bf16, ..config }).is_err());
+        assert!(run(&BenchConfig { batch: 0, ..config.clone() }, &cpu).is_err());
+        assert!(run(&BenchConfig { plain: true, precision: Precision::Bf16, ..config }, &cpu).is_err());
     }
 }

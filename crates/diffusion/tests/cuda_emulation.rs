@@ -263,10 +263,10 @@ fn bf16_rounds_the_factors() {
 /// What is measured on a GPU runs on one; the figures mean nothing here.
 #[test]
 fn the_network_can_be_measured() {
-    use oodlab_diffusion::bench::{BenchConfig, run_on};
+    use oodlab_diffusion::bench::{BenchConfig, run};
     let Some(gpu) = gpus().pop() else { return };
     let precision = Precision::F32;
     let config = BenchConfig { network: SMALL, batch: 3, threads: 1, precision, plain: false, seconds: 0 };
-    let report = run_on(&Compute::gpu(gpu), &config).expect("small sizes");
+    let report = run(&config, &Compute::gpu(gpu)).expect("small sizes");
     assert!(report.engine == "cuda" && report.train_features_per_s > 0.0 && report.score_features_per_s > 0.0);
 }
