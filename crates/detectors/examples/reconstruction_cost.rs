@@ -45,6 +45,8 @@ fn cases() -> Vec<Case> {
     vec![
         case("dlsr, 16 blocks of 1440, 3 steps", "dlsr", lfdn(1440, 16), mfsim, false, 512, 512),
         case("dlsr, 4 blocks of 512, 3 steps", "dlsr", lfdn(512, 4), mfsim, false, 4096, 8192),
+        case("autoencoder, 16 blocks of 1440", "autoencoder", lfdn(1440, 16), mfsim, false, 512, 1024),
+        case("autoencoder, 4 blocks of 512", "autoencoder", lfdn(512, 4), mfsim, false, 4096, 16384),
         case("vae, width 512, latent 64", "vae", json!({"train": one(128)}), mfsim, false, 8192, 32768),
         case("pca, 0.9 of the variance", "pca", Value::Null, mfsim, false, 8192, 16384),
         case("pixel-vae, 32 channels", "pixel-vae", json!({"train": one(64)}), &["mse"][..], true, 1024, 2048),

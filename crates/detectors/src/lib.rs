@@ -2,8 +2,9 @@
 //!
 //! A [`Detector`] is a checked configuration. [`Detector::fit`] turns training features into a [`FittedDetector`], which scores samples:
 //! higher means more out-of-distribution. A detector says what it [`Needs`]; no label reaches an unsupervised one, since [`Unlabeled`]
-//! holds none. Every detector takes raw pooled features and z-scores them itself.
+//! holds none. Every detector takes raw pooled features and normalises them itself, as far as it wants them so.
 
+pub mod autoencoder;
 pub mod dlsr;
 mod error;
 mod given;

@@ -3,11 +3,12 @@
 use oodlab_base::text;
 use serde_json::Value;
 
-use crate::{Detector, DetectorError, ScoreSpec, dlsr, mean_distance, pca, pixel_ddpm, pixel_vae, vae};
+use crate::{Detector, DetectorError, ScoreSpec, autoencoder, dlsr, mean_distance, pca, pixel_ddpm, pixel_vae, vae};
 
 type Builder = fn(Value, &[ScoreSpec]) -> Result<Box<dyn Detector>, DetectorError>;
 
 const KINDS: &[(&str, Builder)] = &[
+    (autoencoder::KIND, autoencoder::build),
     (dlsr::KIND, dlsr::build),
     (mean_distance::KIND, mean_distance::build),
     (pca::KIND, pca::build),

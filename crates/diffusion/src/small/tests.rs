@@ -17,7 +17,7 @@ fn samples(rows: usize, dim: usize) -> Vec<f32> {
     (0..rows * dim).map(|i| ((i % dim) as f32 * 0.7 + (i / dim) as f32 * 0.9).sin()).collect()
 }
 
-/// Keeps the latest checkpoint, and raises the flag once the given epoch is saved: a kill at that place.
+/// Keeps the latest checkpoint, and raises the flag once that many steps are saved: a kill at that place.
 #[derive(Default)]
 struct Keeper {
     latest: Option<Vec<u8>>,
@@ -29,10 +29,10 @@ impl Checkpoints for Keeper {
         Ok(self.latest.clone())
     }
 
-    fn save(&mut self, epoch: u64, bytes: &[u8]) -> Result<(), KeeperError> {
+    fn save(&mut self, steps: u64, bytes: &[u8]) -> Result<(), KeeperError> {
         self.latest = Some(bytes.to_vec());
         if let Some((at, cancel)) = &self.kill_at
-            && *at == epoch
+            && *at == steps
         {
             cancel.cancel();
         }
@@ -57,7 +57,7 @@ fn train(
         cancel,
         checkpoints: keeper,
         checkpoint_every: 1,
-        checkpoint_every_steps: 0,
+        checkpoint_every_steps: 1,
     })
 }
 
@@ -110,14 +110,15 @@ fn a_killed_and_resumed_training_equals_an_uninterrupted_one() {
     let (network, samples) = (dense(), samples(12, 6));
     let whole = train(&network, &samples, &config(), &mut Keeper::default(), &Cancel::new()).expect("trains");
     assert_eq!(whole.losses.len(), 4);
-    for kill_at in 1..4 {
+    // Three steps an epoch; four epochs end with step 12, after which nothing is kept.
+    for kill_at in 1..12 {
         let cancel = Cancel::new();
         let mut keeper = Keeper { kill_at: Some((kill_at, cancel.clone())), ..Keeper::default() };
         let killed = train(&network, &samples, &config(), &mut keeper, &cancel);
         assert!(matches!(killed, Err(DiffusionError::Cancelled(_))));
         keeper.kill_at = None;
         let resumed = train(&network, &samples, &config(), &mut keeper, &Cancel::new()).expect("resumes");
-        assert!(bits(&whole) == bits(&resumed), "killed after epoch {kill_at}");
+        assert!(bits(&whole) == bits(&resumed), "killed after step {kill_at}");
     }
     // A checkpoint of other settings, or a damaged one, is passed over.
     let mut keeper = Keeper::default();

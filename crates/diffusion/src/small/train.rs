@@ -118,8 +118,12 @@ struct Header {
     /// Hash of everything that the result depends on but the number of epochs.
     training: String,
     updates: u64,
-    /// Bits of the f64 losses, one an epoch.
+    /// Bits of the f64 losses, one a finished epoch.
     losses: Vec<u64>,
+    /// Steps done in the epoch under way.
+    step: usize,
+    /// Bits of the sum of their losses, weighed by their samples.
+    sum: u64,
 }
 
 const BUFFERS: [&str; 4] = ["parameters", "average", "first_moment", "second_moment"];
@@ -146,13 +150,14 @@ impl SmallTraining<'_> {
         }
         let mut parameters = SmallParameters::initialise(name, self.network.layout(), self.seed)?;
         let training = self.key()?;
-        let (mut state, mut losses) = self.resume(&training, &parameters, context)?;
+        let mut underway = self.resume(&training, rows, &parameters, context)?;
         let SmallTrainConfig { epochs, batch_size, .. } = *self.config;
-        let task = context.progress.task("training", self.unit, (epochs * rows) as u64, (losses.len() * rows) as u64);
-        for epoch in losses.len()..epochs {
+        let begun = underway.losses.len() * rows + underway.step * batch_size;
+        let task = context.progress.task("training", self.unit, (epochs * rows) as u64, begun as u64);
+        for epoch in underway.losses.len()..epochs {
             let order = self.seed.stream(&format!("{name} order")).child(epoch as u64).permutation(rows);
-            let mut sum = 0.0;
-            for (step, chosen) in order.chunks(batch_size).enumerate() {
+            let steps = rows.div_ceil(batch_size);
+            for (step, chosen) in order.chunks(batch_size).enumerate().skip(underway.step) {
                 context.cancel.check()?;
                 let mut x = Vec::with_capacity(chosen.len() * dim);
                 for &row in chosen {
@@ -160,29 +165,35 @@ impl SmallTraining<'_> {
                 }
                 let x = Tensor::from_vec(x, (chosen.len(), dim), &Device::Cpu)?;
                 let draws = self.seed.stream(&format!("{name} draws")).child(epoch as u64).child(step as u64);
-                parameters.values_mut().copy_from_slice(&state.parameters);
+                parameters.values_mut().copy_from_slice(&underway.state.parameters);
                 let (loss, gradient) = gradient(self.network, &parameters, &x, draws)?;
                 if !loss.is_finite() {
                     let rows = chosen.iter().copied().take(NAMED).collect();
                     let (epoch, step, named) = (epoch + 1, step + 1, chosen.len());
                     return Err(DiffusionError::NonFiniteLoss { loss, epoch, step, rows, named });
                 }
-                state.step(&gradient, self.config)?;
-                sum += loss * chosen.len() as f64;
+                underway.state.step(&gradient, self.config)?;
+                underway.sum += loss * chosen.len() as f64;
+                underway.step = step + 1;
                 task.advance(chosen.len() as u64);
+                let every = context.checkpoint_every_steps as u64;
+                let keep = every > 0 && underway.state.updates.is_multiple_of(every) && step + 1 < steps;
+                if keep && context.checkpoints.due(false) {
+                    underway.save(&training, context)?;
+                }
             }
-            let loss = sum / rows as f64;
-            losses.push(loss);
-            let finished = epoch + 1;
+            let (loss, finished) = (underway.sum / rows as f64, epoch + 1);
+            underway.losses.push(loss);
+            (underway.step, underway.sum) = (0, 0.0);
             task.remark(&format!("epoch {finished}/{epochs}, loss {loss:.4}"));
             tracing::debug!(epoch = finished, loss, network = name, "epoch finished");
             let every = context.checkpoint_every;
-            if every > 0 && finished.is_multiple_of(every) && finished < epochs {
-                let bytes = write(&training, &state, &losses)?;
-                let kept = context.checkpoints.save(finished as u64, &bytes);
-                kept.map_err(|source| DiffusionError::Keeper { action: "saved", source })?;
+            let keep = every > 0 && finished.is_multiple_of(every) && finished < epochs;
+            if keep && context.checkpoints.due(true) {
+                underway.save(&training, context)?;
             }
         }
+        let Underway { state, losses, .. } = underway;
         parameters.values_mut().copy_from_slice(&state.average);
         Ok(SmallTrained { parameters, losses })
     }
@@ -199,33 +210,44 @@ impl SmallTraining<'_> {
     fn resume(
         &self,
         training: &str,
+        rows: usize,
         parameters: &SmallParameters,
         context: &mut TrainContext<'_>,
-    ) -> Result<(State, Vec<f64>), DiffusionError> {
+    ) -> Result<Underway, DiffusionError> {
         let latest = context.checkpoints.latest();
         let latest = latest.map_err(|source| DiffusionError::Keeper { action: "read", source })?;
         if let Some(bytes) = latest {
-            match self.usable(training, parameters.values().len(), &bytes) {
+            match self.usable(training, rows, parameters.values().len(), &bytes) {
                 Ok(found) => {
-                    tracing::info!(epoch = found.1.len(), "training continues from a checkpoint");
+                    tracing::info!(
+                        epoch = found.losses.len(),
+                        step = found.step,
+                        "training continues from a checkpoint"
+                    );
                     return Ok(found);
                 }
                 Err(reason) => tracing::warn!("training begins anew, its checkpoint cannot be used: {reason}"),
             }
         }
-        Ok((State::new(parameters.values().to_vec()), Vec::new()))
+        Ok(Underway { state: State::new(parameters.values().to_vec()), losses: Vec::new(), step: 0, sum: 0.0 })
     }
 
-    fn usable(&self, training: &str, count: usize, bytes: &[u8]) -> Result<(State, Vec<f64>), DiffusionError> {
+    fn usable(&self, training: &str, rows: usize, count: usize, bytes: &[u8]) -> Result<Underway, DiffusionError> {
         let (header, file) = TensorFile::read::<Header>(bytes)?;
+        let refuse = |what: String| Err(DiffusionError::Checkpoint(what));
         if header.training != training {
-            let what = "it belongs to other settings, another seed or other samples";
-            return Err(DiffusionError::Checkpoint(what.into()));
+            return refuse("it belongs to other settings, another seed or other samples".into());
         }
-        if header.losses.is_empty() || header.losses.len() > self.config.epochs {
-            let found = header.losses.len();
-            let what = format!("it was made after {found} epochs, but {} are asked for", self.config.epochs);
-            return Err(DiffusionError::Checkpoint(what));
+        let (found, epochs) = (header.losses.len(), self.config.epochs);
+        if found > epochs || (found == epochs && header.step > 0) {
+            return refuse(format!("it was made after {found} epochs, but {epochs} are asked for"));
+        }
+        let steps = rows.div_ceil(self.config.batch_size);
+        if header.step >= steps || header.updates != (found * steps + header.step) as u64 {
+            return refuse(format!(
+                "{} updates, {found} epochs and {} steps do not agree",
+                header.updates, header.step
+            ));
         }
         let [parameters, average, first, second] = BUFFERS.map(|name| file.f32(name, &[count]));
         let state = State {
@@ -235,20 +257,37 @@ impl SmallTraining<'_> {
             second: second?,
             updates: header.updates,
         };
-        Ok((state, header.losses.into_iter().map(f64::from_bits).collect()))
+        let losses = header.losses.into_iter().map(f64::from_bits).collect();
+        Ok(Underway { state, losses, step: header.step, sum: f64::from_bits(header.sum) })
     }
 }
 
-fn write(training: &str, state: &State, losses: &[f64]) -> Result<Vec<u8>, DiffusionError> {
-    let losses = losses.iter().map(|loss| loss.to_bits()).collect();
-    let header = Header { training: training.to_owned(), updates: state.updates, losses };
-    let buffers = [&state.parameters, &state.average, &state.first, &state.second];
-    let tensors: Vec<_> = BUFFERS
-        .iter()
-        .zip(buffers)
-        .map(|(name, values)| ((*name).to_owned(), vec![values.len()], Values::F32(values)))
-        .collect();
-    tensor_file::write(&header, &tensors)
+/// A training between two steps.
+struct Underway {
+    state: State,
+    /// Mean losses of the finished epochs.
+    losses: Vec<f64>,
+    /// Steps done in the epoch under way, and the sum of their losses.
+    step: usize,
+    sum: f64,
+}
+
+impl Underway {
+    fn save(&self, training: &str, context: &mut TrainContext<'_>) -> Result<(), DiffusionError> {
+        let losses = self.losses.iter().map(|loss| loss.to_bits()).collect();
+        let updates = self.state.updates;
+        let (step, sum) = (self.step, self.sum.to_bits());
+        let header = Header { training: training.to_owned(), updates, losses, step, sum };
+        let State { parameters, average, first, second, .. } = &self.state;
+        let tensors: Vec<_> = BUFFERS
+            .iter()
+            .zip([parameters, average, first, second])
+            .map(|(name, values)| ((*name).to_owned(), vec![values.len()], Values::F32(values)))
+            .collect();
+        let bytes = tensor_file::write(&header, &tensors)?;
+        let kept = context.checkpoints.save(updates, &bytes);
+        kept.map_err(|source| DiffusionError::Keeper { action: "saved", source })
+    }
 }
 
 /// The loss of a batch and its gradient, flat in the order of the layout.
