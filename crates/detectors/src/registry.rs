@@ -60,6 +60,23 @@ mod tests {
         );
     }
 
+    /// A run's resolved configuration is written from both, without what is null, and must run again.
+    #[test]
+    fn what_a_detector_says_of_its_settings_is_a_section_of_its_own() {
+        for kind in kinds() {
+            let detector = build(kind, Value::Null, &[]).expect("defaults are valid");
+            let mut section = serde_json::Map::new();
+            for config in [detector.fit_config(), detector.score_config()] {
+                let Value::Object(map) = config else { panic!("{kind}: expected a section") };
+                let own = map.into_iter().filter(|(key, value)| key != "scores" && key != "summed" && !value.is_null());
+                section.extend(own);
+            }
+            let again = build(kind, Value::Object(section), &[]).expect("its own settings");
+            assert_eq!(again.fit_config(), detector.fit_config(), "{kind}");
+            assert_eq!(again.score_config(), detector.score_config(), "{kind}");
+        }
+    }
+
     #[test]
     fn every_kind_builds_with_its_defaults() {
         for kind in kinds() {

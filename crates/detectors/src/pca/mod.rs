@@ -27,7 +27,7 @@ const SCORES: [ReconstructionScore; 3] = [
 ];
 
 /// PCA's section of a configuration: at most one of the two; neither keeps 0.9 of the variance.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PcaConfig {
     /// Number of components.
@@ -37,8 +37,7 @@ pub struct PcaConfig {
 }
 
 /// How many components are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq)]
 enum Kept {
     Components(usize),
     Variance(f64),
@@ -94,7 +93,10 @@ impl Detector for Pca {
     }
 
     fn fit_config(&self) -> Value {
-        json!({ "kept": self.kept })
+        match self.kept {
+            Kept::Components(count) => json!({ "components": count }),
+            Kept::Variance(share) => json!({ "variance": share }),
+        }
     }
 
     fn score_config(&self) -> Value {
