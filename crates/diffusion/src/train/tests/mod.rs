@@ -56,12 +56,22 @@ fn train(
 fn train_by_steps(
     training: &Training<'_>,
     keeper: &mut Keeper,
+    every: [usize; 2],
+    cancel: &Cancel,
+) -> Result<Trained, DiffusionError> {
+    train_on(&mut Plain::new(), training, keeper, every, cancel)
+}
+
+fn train_on(
+    engine: &mut dyn LfdnEngine,
+    training: &Training<'_>,
+    keeper: &mut Keeper,
     [checkpoint_every, checkpoint_every_steps]: [usize; 2],
     cancel: &Cancel,
 ) -> Result<Trained, DiffusionError> {
     let checkpoints = keeper;
     let mut context = TrainContext { progress: &Silent, cancel, checkpoints, checkpoint_every, checkpoint_every_steps };
-    training.run(&mut Plain::new(), &mut context)
+    training.run(engine, &mut context)
 }
 
 fn plain(z: &[f32], config: &TrainConfig) -> Trained {

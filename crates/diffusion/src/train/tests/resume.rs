@@ -1,6 +1,7 @@
 //! A training that is killed after any step and goes on from its checkpoint.
 
 use super::*;
+use crate::{Fused, Precision};
 
 /// The settings whose state a checkpoint must hold.
 fn cases() -> Vec<(&'static str, TrainConfig)> {
@@ -17,6 +18,19 @@ fn cases() -> Vec<(&'static str, TrainConfig)> {
 
 #[test]
 fn at_any_step_it_equals_an_uninterrupted_one() {
+    at_any_step(|| Box::new(Plain::new()));
+}
+
+#[test]
+fn so_it_does_on_the_fused_engine() {
+    at_any_step(|| Box::new(Fused::new(Precision::F32).expect("single precision")));
+}
+
+fn at_any_step(engine: fn() -> Box<dyn LfdnEngine>) {
+    let train = |training: &Training<'_>, keeper: &mut Keeper, every, cancel: &Cancel| {
+        // A killed process begins with a new engine.
+        train_on(engine().as_mut(), training, keeper, every, cancel)
+    };
     let z = samples(27);
     let schedule = Schedule::published();
     let spans = [0..4, 4..12];
@@ -25,8 +39,8 @@ fn at_any_step_it_equals_an_uninterrupted_one() {
             let objective = Objective::Denoise { schedule: &schedule, hide };
             let training = Training { network: NETWORK, config: &config, objective, z: &z, seed: Seed(3) };
             let mut all = Keeper::default();
-            let whole = train_by_steps(&training, &mut all, [0, 1], &Cancel::new()).expect("trains");
-            let untold = train_by_steps(&training, &mut Keeper::default(), [0, 0], &Cancel::new()).expect("trains");
+            let whole = train(&training, &mut all, [0, 1], &Cancel::new()).expect("trains");
+            let untold = train(&training, &mut Keeper::default(), [0, 0], &Cancel::new()).expect("trains");
             assert!(same_bits(&whole, &untold), "{name}: checkpoints change nothing");
             if name == "early stopping" {
                 assert!(whole.stopped.is_some(), "the case must stop early: {:?}", whole.validation);
@@ -35,11 +49,11 @@ fn at_any_step_it_equals_an_uninterrupted_one() {
             for &kill_at in &all.saved {
                 let cancel = Cancel::new();
                 let mut keeper = Keeper { kill_at: Some((kill_at, cancel.clone())), ..Keeper::default() };
-                let killed = train_by_steps(&training, &mut keeper, [0, 1], &cancel);
+                let killed = train(&training, &mut keeper, [0, 1], &cancel);
                 assert!(matches!(killed, Err(DiffusionError::Cancelled(_))), "{name}, step {kill_at}");
                 assert_eq!(keeper.saved.last(), Some(&kill_at));
                 keeper.kill_at = None;
-                let resumed = train_by_steps(&training, &mut keeper, [1, 3], &Cancel::new()).expect("resumes");
+                let resumed = train(&training, &mut keeper, [1, 3], &Cancel::new()).expect("resumes");
                 assert!(same_bits(&whole, &resumed), "{name}, {hide:?}: killed after step {kill_at}");
             }
         }
