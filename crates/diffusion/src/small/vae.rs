@@ -75,7 +75,7 @@ impl Vae {
             VaeBody::Dense { width, .. } if !(1..=MOST_WIDTH).contains(&width) => {
                 return refuse("network.width", &width, "1 to 8192");
             }
-            VaeBody::Dense { dim, .. } if dim == 0 => return refuse("features", &"0 columns", "at least 1"),
+            VaeBody::Dense { dim: 0, .. } => return refuse("features", &"0 columns", "at least 1"),
             VaeBody::Images { side, channels } => image_vae::check(side, channels)?,
             VaeBody::Dense { .. } => {}
         }
