@@ -144,7 +144,7 @@ impl BenchCommand {
     /// Whether it measures on the device that --device asks for.
     pub fn has_device(&self) -> bool {
         match self {
-            BenchCommand::Kernels { .. } => true,
+            BenchCommand::Kernels { .. } | BenchCommand::Lfdn { .. } => true,
             BenchCommand::Encoder { .. } | BenchCommand::Data { .. } => false,
         }
     }
@@ -374,6 +374,31 @@ pub enum BenchCommand {
         precision: String,
         /// How long to measure, at least three batches; the median over batches is reported
         #[arg(long, default_value_t = 5)]
+        seconds: u64,
+    },
+    /// Features a second of the latent feature diffusion network, in training and in scoring, on the CPU or with --device on a GPU
+    #[command(after_help = "Examples:\n  oodlab bench lfdn\n  oodlab bench lfdn --dim 512 --width 512 --blocks 4 --json")]
+    Lfdn {
+        /// Channels of a feature vector
+        #[arg(long, default_value_t = 720)]
+        dim: usize,
+        /// Inner width
+        #[arg(long, default_value_t = 1440)]
+        width: usize,
+        /// Residual blocks
+        #[arg(long, default_value_t = 16)]
+        blocks: usize,
+        /// Features a step
+        #[arg(long, default_value_t = 256)]
+        batch: usize,
+        /// Numbers to compute products with: f32, or bf16 where the device has fast products of it
+        #[arg(long, default_value = "f32", value_parser = ["f32", "bf16"])]
+        precision: String,
+        /// What computes: the device's fastest engine (fused, on the CPU), or the plain one, which others are checked against
+        #[arg(long, default_value = "fused", value_parser = ["fused", "plain"])]
+        engine: String,
+        /// How long to measure, at least three steps of each kind; medians are reported
+        #[arg(long, default_value_t = 8)]
         seconds: u64,
     },
     /// Images a second that each format of data sets is read with, by one thread and by two (or by --threads)

@@ -2,6 +2,8 @@
 
 use anyhow::Result;
 use oodlab_datasets::bench::{BenchConfig as DataConfig, BenchReport as DataReport};
+use oodlab_diffusion::bench::{BenchConfig as LfdnBenchConfig, BenchReport as LfdnReport};
+use oodlab_diffusion::{Compute, LfdnConfig, Precision as LfdnPrecision};
 use oodlab_encoders::Precision;
 use oodlab_encoders::bench::{BenchConfig, BenchReport};
 use oodlab_kernels::bench::{BenchConfig as KernelConfig, KernelReport};
@@ -30,6 +32,19 @@ pub fn run(command: &BenchCommand, threads: Option<u16>, gpu: Option<&Gpu>, json
             };
             let report = oodlab_encoders::bench::run(&config)?;
             if json { print_json(&report) } else { print(&describe(&report)) }
+        }
+        BenchCommand::Lfdn { dim, width, blocks, batch, precision, engine, seconds } => {
+            let config = LfdnBenchConfig {
+                network: LfdnConfig::new(*dim, *width, *blocks),
+                batch: *batch,
+                threads: threads.map_or(0, usize::from),
+                precision: if precision == "bf16" { LfdnPrecision::Bf16 } else { LfdnPrecision::F32 },
+                plain: engine == "plain",
+                seconds: *seconds,
+            };
+            let compute = gpu.map_or_else(Compute::processor, |gpu| Compute::gpu(gpu.clone()));
+            let report = oodlab_diffusion::bench::run(&config, &compute)?;
+            if json { print_json(&report) } else { print(&describe_lfdn(&report)) }
         }
         BenchCommand::Data { files, passes } => {
             // Both counts where none is asked for: what one thread does, and what a second adds.
@@ -62,6 +77,30 @@ fn describe(report: &BenchReport) -> String {
         report.gflop_per_s,
         report.gflop_per_image,
         100.0 * report.share_of_peak,
+        report.peak_gflop_per_s,
+    )
+}
+
+fn describe_lfdn(report: &LfdnReport) -> String {
+    let precision = match report.precision {
+        LfdnPrecision::F32 => "f32",
+        LfdnPrecision::Bf16 => "bf16",
+    };
+    format!(
+        "{:.1} million parameters, batch {}, {} threads, {precision}, engine {} (medians of {} or more)\n\
+         training            {:.1} features/s, {:.3} s a step\n\
+         scoring             {:.1} features/s, three steps each\n\
+         share of products   {:.0} % and {:.0} % of {:.0} GFLOP/s, measured with products of 512 x 512 x 512 in f32\n",
+        report.params_m,
+        report.batch,
+        report.threads,
+        report.engine,
+        report.repeats,
+        report.train_features_per_s,
+        report.train_step_s,
+        report.score_features_per_s,
+        100.0 * report.train_share_of_peak,
+        100.0 * report.score_share_of_peak,
         report.peak_gflop_per_s,
     )
 }
