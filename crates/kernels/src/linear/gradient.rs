@@ -4,12 +4,15 @@ use std::cell::RefCell;
 
 use rayon::prelude::*;
 
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+use super::half::{self, Left, Place, with_right};
+
 use super::tile::{self, Order, Step};
-use super::{CHUNK, KERNEL, PANEL, Shape, Shared, TILE, check_panels};
+use super::{CHUNK, KERNEL, Numbers, PANEL, Shape, Shared, TILE, check_panels};
 use crate::adamw::{self, Coefficients, Slices};
 use crate::pointwise_conv::cpu::Segment;
 use crate::shape::{ShapeError, expect};
-use crate::simd::{AlignedBuffer, InstructionSet, Vector, dispatch};
+use crate::simd::{AlignedBuffer, Vector, dispatch};
 
 thread_local! {
     /// Gradients of the weights of one tile.
@@ -40,7 +43,7 @@ struct Task<'a> {
 /// # Errors
 /// When a buffer does not fit.
 pub fn weight_gradient(
-    set: InstructionSet,
+    numbers: Numbers,
     shape: Shape,
     out_gradient: &[f32],
     by_features: &[f32],
@@ -48,7 +51,7 @@ pub fn weight_gradient(
 ) -> Result<(), ShapeError> {
     shape.check_weight(weight_gradient)?;
     let to = Shared(weight_gradient.as_mut_ptr());
-    each_tile(set, shape, out_gradient, by_features, |first, fill| {
+    each_tile(numbers, shape, out_gradient, by_features, |first, fill| {
         // SAFETY: the tile's rows of the gradient lie within it, and no other task has them.
         fill(unsafe { to.get().add(first * shape.inputs) });
     })
@@ -63,7 +66,7 @@ pub fn weight_gradient(
 /// # Errors
 /// When a buffer does not fit.
 pub fn weight_step(
-    set: InstructionSet,
+    numbers: Numbers,
     shape: Shape,
     out_gradient: &[f32],
     by_features: &[f32],
@@ -76,9 +79,9 @@ pub fn weight_step(
         shape.check_weight(slice)?;
     }
     let all = all.map(|slice| Shared(slice.as_mut_ptr()));
-    each_tile(set, shape, out_gradient, by_features, |first, fill| {
+    each_tile(numbers, shape, out_gradient, by_features, |first, fill| {
         BLOCK.with_borrow_mut(|block| {
-            let count = (shape.outputs - first).min(TILE) * shape.inputs;
+            let count = (shape.outputs - first).min(outputs_of_a_tile(numbers)) * shape.inputs;
             block.reserve(count);
             fill(block.as_mut_ptr());
             // SAFETY: the tile's rows lie within the slices, whose lengths were checked, and no other task has them.
@@ -86,7 +89,7 @@ pub fn weight_step(
                 .map(|slice| unsafe { std::slice::from_raw_parts_mut(slice.get().add(first * shape.inputs), count) });
             let slices = Slices { parameters: p, average: e, first_moment: m, second_moment: v };
             // Cannot fail: all five are of one length.
-            let done = adamw::part(set, coefficients, slices, &block[..count]);
+            let done = adamw::part(numbers.set(), coefficients, slices, &block[..count]);
             debug_assert_eq!(done, Ok(()));
         });
     })
@@ -94,7 +97,7 @@ pub fn weight_step(
 
 /// Calls `work(first output, fill)` for each tile; `fill(to)` writes its gradients.
 fn each_tile(
-    set: InstructionSet,
+    numbers: Numbers,
     shape: Shape,
     out_gradient: &[f32],
     by_features: &[f32],
@@ -102,12 +105,27 @@ fn each_tile(
 ) -> Result<(), ShapeError> {
     check_panels("gradient of the output", shape.rows, shape.outputs, out_gradient)?;
     expect(KERNEL, "input by features", super::layout::by_features_len(shape.rows, shape.inputs), by_features.len())?;
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    if numbers.is_half() {
+        let padded = shape.panels() * PANEL;
+        with_right(by_features, shape.inputs.div_ceil(PANEL), padded * PANEL, shape.rows, |right| {
+            tiles(shape.outputs, half::BLOCK, |first| {
+                work(first, &|to| {
+                    let count = (shape.outputs - first).min(half::BLOCK);
+                    let left = out_gradient[first * PANEL..].as_ptr();
+                    // SAFETY: `numbers` vouches for the processor, the lengths were checked, and `to` has the tile's rows.
+                    unsafe { half_tile(shape, left, right.get(), count, to) };
+                });
+            });
+        });
+        return Ok(());
+    }
+    let set = numbers.set();
     let panel_bytes = shape.outputs * PANEL * size_of::<f32>();
     let segments: Vec<Segment> = (0..shape.panels())
         .map(|panel| Segment { offset: panel * panel_bytes, count: (shape.rows - panel * PANEL).min(PANEL) })
         .collect();
-    (0..shape.outputs.div_ceil(TILE)).into_par_iter().with_max_len(1).for_each(|tile| {
-        let first = tile * TILE;
+    tiles(shape.outputs, TILE, |first| {
         work(first, &|to| {
             let task = Task {
                 shape,
@@ -121,6 +139,52 @@ fn each_tile(
         });
     });
     Ok(())
+}
+
+/// Outputs whose gradients one task computes.
+fn outputs_of_a_tile(numbers: Numbers) -> usize {
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    if numbers.is_half() {
+        return half::BLOCK;
+    }
+    let _ = numbers;
+    TILE
+}
+
+/// Calls `work(first)` for every `size` outputs, on all threads.
+fn tiles(outputs: usize, size: usize, work: impl Fn(usize) + Sync) {
+    (0..outputs.div_ceil(size)).into_par_iter().with_max_len(1).for_each(|tile| work(tile * size));
+}
+
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+thread_local! {
+    /// A task's gradient of the output, rounded.
+    static LEFT: RefCell<AlignedBuffer> = RefCell::new(AlignedBuffer::default());
+}
+
+/// The gradients of `count` outputs in bfloat16.
+///
+/// # Safety
+/// [`crate::simd::has_bf16`]; `left` is the first output's place in the first panel, `right` the rounded input, and `to` has
+/// `[count, inputs]` values.
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+#[target_feature(enable = "avx512f")]
+unsafe fn half_tile(shape: Shape, left: *const f32, right: *const u16, count: usize, to: *mut f32) {
+    let Shape { inputs, outputs, rows } = shape;
+    LEFT.with_borrow_mut(|rounded| {
+        // SAFETY: the caller's.
+        unsafe {
+            let left = Left { first: left, chunk: outputs * PANEL, feature: PANEL };
+            half::round_left(left, count, rows, rounded);
+            let _tiles = half::Tiles::configure();
+            half::add_panels(rounded.as_ptr().cast(), right, rows, inputs.div_ceil(PANEL), true, |panel| Place {
+                first: to.add(panel * PANEL),
+                stride: inputs,
+                rows: count,
+                columns: (inputs - panel * PANEL).min(PANEL),
+            });
+        }
+    });
 }
 
 #[inline(always)]

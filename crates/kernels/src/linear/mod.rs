@@ -11,16 +11,20 @@
 //! weight gradient  dW = dy x^T                sums over rows; x as [`layout::by_features`] turns it
 //! bias gradient    db = sum of dy over rows
 //! ```
-//! Sums of products run on 14 weights × 32 rows at a time with AVX-512 (the loop of [`crate::pointwise_conv`]).
+//! Sums of products run on 14 weights × 32 rows at a time with AVX-512 (the loop of [`crate::pointwise_conv`]); with [`Numbers::half`]
+//! on matrix tiles, with factors rounded to bfloat16 as they are read.
 
 mod gradient;
+mod half;
 pub mod layout;
+mod numbers;
 mod product;
 #[cfg(test)]
 mod tests;
 mod tile;
 
 pub use gradient::{bias_gradient, weight_gradient, weight_step};
+pub use numbers::Numbers;
 pub use product::{Begin, forward, input_gradient};
 
 use crate::shape::{ShapeError, expect};

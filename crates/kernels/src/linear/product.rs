@@ -4,11 +4,18 @@ use std::mem::MaybeUninit;
 
 use rayon::prelude::*;
 
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+use {
+    super::half::{self, Left, Place, with_right},
+    crate::simd::{AlignedBuffer, F32x16},
+    std::cell::RefCell,
+};
+
 use super::tile::{self, Order, PACKED, Step};
-use super::{CHUNK, KERNEL, PANEL, Shape, Shared, TILE, check_panels, chunk};
+use super::{CHUNK, KERNEL, Numbers, PANEL, Shape, Shared, TILE, check_panels, chunk};
 use crate::pointwise_conv::cpu::Segment;
 use crate::shape::{ShapeError, expect};
-use crate::simd::{InstructionSet, Vector, dispatch};
+use crate::simd::{Vector, dispatch};
 
 /// Tiles of one task: its weights' chunk stays in the second cache while all panels pass.
 const TASK_TILES: usize = 4;
@@ -70,7 +77,7 @@ struct Task<'a> {
 /// # Errors
 /// When a buffer does not fit.
 pub fn forward(
-    set: InstructionSet,
+    numbers: Numbers,
     shape: Shape,
     weight: &[f32],
     bias: &[f32],
@@ -86,7 +93,20 @@ pub fn forward(
     let to = Shared(out.as_mut_ptr());
     // Pointers as numbers that threads may share: all of them are borrowed until the tasks are done.
     let (weight, bias, from) = (Reading(weight.as_ptr()), Reading(bias.as_ptr()), Reading(x.as_ptr()));
-    tasks(shape.outputs, |first, end| {
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    if numbers.is_half() {
+        with_right(x, shape.panels(), shape.inputs * PANEL, shape.inputs, |right| {
+            tasks(shape.outputs, half::BLOCK, |first, end| {
+                let (weight, bias, from, to) = (weight.get(), bias.get(), from.get(), to.get());
+                let task = Task { shape, first, end, weight, bias, begin, from, to, add: true };
+                // SAFETY: `numbers` vouches for the processor, and the lengths were checked.
+                unsafe { half_task(task, right.get(), false) };
+            });
+        });
+        return Ok(());
+    }
+    let set = numbers.set();
+    tasks(shape.outputs, TASK_TILES * TILE, |first, end| {
         let (weight, bias, from, to) = (weight.get(), bias.get(), from.get(), to.get());
         let task = Task { shape, first, end, weight, bias, begin, from, to, add: false };
         dispatch!(set, forward_task, task: Task<'_>);
@@ -102,7 +122,7 @@ pub fn forward(
 /// # Errors
 /// When a buffer does not fit.
 pub fn input_gradient(
-    set: InstructionSet,
+    numbers: Numbers,
     shape: Shape,
     weight: &[f32],
     out_gradient: &[f32],
@@ -114,7 +134,20 @@ pub fn input_gradient(
     check_panels("gradient of x", shape.rows, shape.inputs, x_gradient)?;
     let to = Shared(x_gradient.as_mut_ptr());
     let (weight, from) = (Reading(weight.as_ptr()), Reading(out_gradient.as_ptr()));
-    tasks(shape.inputs, |first, end| {
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    if numbers.is_half() {
+        with_right(out_gradient, shape.panels(), shape.outputs * PANEL, shape.outputs, |right| {
+            tasks(shape.inputs, half::BLOCK, |first, end| {
+                let (weight, from, to) = (weight.get(), from.get(), to.get());
+                let task = Task { shape, first, end, weight, bias: weight, begin: Begin::Nothing, from, to, add };
+                // SAFETY: as in `forward`.
+                unsafe { half_task(task, right.get(), true) };
+            });
+        });
+        return Ok(());
+    }
+    let set = numbers.set();
+    tasks(shape.inputs, TASK_TILES * TILE, |first, end| {
         let (weight, from, to) = (weight.get(), from.get(), to.get());
         let task = Task { shape, first, end, weight, bias: weight, begin: Begin::Nothing, from, to, add };
         dispatch!(set, gradient_task, task: Task<'_>);
@@ -137,9 +170,8 @@ impl Reading {
     }
 }
 
-/// Runs `work(first, end)` over all features, on all threads.
-fn tasks(features: usize, work: impl Fn(usize, usize) + Sync) {
-    let size = TASK_TILES * TILE;
+/// Runs `work(first, end)` over all features, `size` at a time, on all threads.
+fn tasks(features: usize, size: usize, work: impl Fn(usize, usize) + Sync) {
     (0..features.div_ceil(size)).into_par_iter().with_max_len(1).for_each(|task| {
         work(task * size, ((task + 1) * size).min(features));
     });
@@ -173,6 +205,45 @@ unsafe fn forward_task<V: Vector>(task: Task<'_>) {
             }
         }
     }
+}
+
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+thread_local! {
+    /// A task's left factor, rounded.
+    static LEFT: RefCell<AlignedBuffer> = RefCell::new(AlignedBuffer::default());
+}
+
+/// A task of either product in bfloat16; `turned` for input gradients.
+///
+/// # Safety
+/// [`crate::simd::has_bf16`]; `right` holds the rounded rows, and the rest is as for the other tasks.
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+#[target_feature(enable = "avx512f")]
+unsafe fn half_task(task: Task<'_>, right: *const u16, turned: bool) {
+    let Shape { inputs, outputs, .. } = task.shape;
+    let (panels, count) = (task.shape.panels(), task.end - task.first);
+    let (features, terms) = if turned { (inputs, outputs) } else { (outputs, inputs) };
+    LEFT.with_borrow_mut(|left| {
+        // SAFETY: the caller's; no other task writes these features.
+        unsafe {
+            if turned {
+                half::round_left_turned(task.weight.add(task.first), inputs, count, terms, left);
+            } else {
+                for panel in 0..panels {
+                    begin::<F32x16>(&task, panel);
+                }
+                let first = task.weight.add(task.first * inputs);
+                half::round_left(Left { first, chunk: 32, feature: inputs }, count, terms, left);
+            }
+            let _tiles = half::Tiles::configure();
+            half::add_panels(left.as_ptr().cast(), right, terms, panels, !task.add, |panel| Place {
+                first: task.to.add((panel * features + task.first) * PANEL),
+                stride: PANEL,
+                rows: count,
+                columns: PANEL,
+            });
+        }
+    });
 }
 
 /// What the sums of one panel begin with.

@@ -1,6 +1,6 @@
 use oodlab_base::Tolerance;
 
-use super::{Begin, Shape, bias_gradient, forward, input_gradient, layout, weight_gradient, weight_step};
+use super::{Begin, Numbers, Shape, bias_gradient, forward, input_gradient, layout, weight_gradient, weight_step};
 use crate::adamw::{self, Coefficients, Slices};
 use crate::simd::testing::{ALL_SETS, numbers};
 
@@ -39,6 +39,12 @@ fn rows(rows: usize, width: usize, panels: &[f32]) -> Vec<f64> {
     to.into_iter().map(f64::from).collect()
 }
 
+/// The nearest bfloat16, ties to even.
+fn rounded(value: f32) -> f64 {
+    let bits = value.to_bits();
+    f64::from(f32::from_bits((bits + 0x7fff + (bits >> 16 & 1)) & 0xffff_0000))
+}
+
 #[test]
 fn products_agree_with_their_sums() {
     for shape in SHAPES {
@@ -52,42 +58,46 @@ fn products_agree_with_their_sums() {
         let (x_panels, skip_panels, dy_panels) =
             (panels(count, inputs, &x), panels(count, outputs, &skip), panels(count, outputs, &dy));
         let table = panels(steps, outputs, &told);
-        let wide = |value: f32| f64::from(value);
-        let product = |at: usize| {
-            let (r, o) = (at / outputs, at % outputs);
-            wide(bias[o]) + (0..inputs).map(|i| wide(x[r * inputs + i]) * wide(weight[o * inputs + i])).sum::<f64>()
-        };
-        for set in ALL_SETS {
-            let label = format!("{shape:?} with {}", set.name());
+        let single = ALL_SETS.map(Numbers::single);
+        for with in single.into_iter().chain(Numbers::half()) {
+            let label = format!("{shape:?} with {with:?}");
+            let wide = |value: f32| f64::from(value);
+            // What a factor counts for.
+            let factor = |value: f32| if with.is_half() { rounded(value) } else { wide(value) };
+            let product = |at: usize| {
+                let (r, o) = (at / outputs, at % outputs);
+                let terms = (0..inputs).map(|i| factor(x[r * inputs + i]) * factor(weight[o * inputs + i]));
+                wide(bias[o]) + terms.sum::<f64>()
+            };
             let mut out = vec![f32::NAN; layout::panels_len(count, outputs)];
             let all = 0..count * outputs;
-            forward(set, shape, &weight, &bias, &x_panels, Begin::Nothing, &mut out).expect("fits");
+            forward(with, shape, &weight, &bias, &x_panels, Begin::Nothing, &mut out).expect("fits");
             SUMS.compare(rows(count, outputs, &out), all.clone().map(product)).assert(&label);
-            forward(set, shape, &weight, &bias, &x_panels, Begin::Residual(&skip_panels), &mut out).expect("fits");
+            forward(with, shape, &weight, &bias, &x_panels, Begin::Residual(&skip_panels), &mut out).expect("fits");
             let want = all.clone().map(|at| product(at) + wide(skip[at]));
             SUMS.compare(rows(count, outputs, &out), want).assert(&label);
             let shift = Begin::Shift { table: &table, steps, row: &row };
-            forward(set, shape, &weight, &bias, &x_panels, shift, &mut out).expect("fits");
+            forward(with, shape, &weight, &bias, &x_panels, shift, &mut out).expect("fits");
             let want = all.map(|at| product(at) + wide(told[row[at / outputs] as usize * outputs + at % outputs]));
             SUMS.compare(rows(count, outputs, &out), want).assert(&label);
 
             let mut dx = vec![0.5; layout::panels_len(count, inputs)];
             let want = |at: usize| {
                 let (r, i) = (at / inputs, at % inputs);
-                (0..outputs).map(|o| wide(dy[r * outputs + o]) * wide(weight[o * inputs + i])).sum::<f64>()
+                (0..outputs).map(|o| factor(dy[r * outputs + o]) * factor(weight[o * inputs + i])).sum::<f64>()
             };
-            input_gradient(set, shape, &weight, &dy_panels, true, &mut dx).expect("fits");
+            input_gradient(with, shape, &weight, &dy_panels, true, &mut dx).expect("fits");
             SUMS.compare(rows(count, inputs, &dx), (0..count * inputs).map(|at| 0.5 + want(at))).assert(&label);
-            input_gradient(set, shape, &weight, &dy_panels, false, &mut dx).expect("fits");
+            input_gradient(with, shape, &weight, &dy_panels, false, &mut dx).expect("fits");
             SUMS.compare(rows(count, inputs, &dx), (0..count * inputs).map(want)).assert(&label);
 
             let mut turned = vec![f32::NAN; layout::by_features_len(count, inputs)];
             layout::by_features(count, inputs, &x_panels, &mut turned).expect("fits");
             let mut slope = vec![f32::NAN; outputs * inputs];
-            weight_gradient(set, shape, &dy_panels, &turned, &mut slope).expect("fits");
+            weight_gradient(with, shape, &dy_panels, &turned, &mut slope).expect("fits");
             let want = (0..outputs * inputs).map(|at| {
                 let (o, i) = (at / inputs, at % inputs);
-                (0..count).map(|r| wide(dy[r * outputs + o]) * wide(x[r * inputs + i])).sum::<f64>()
+                (0..count).map(|r| factor(dy[r * outputs + o]) * factor(x[r * inputs + i])).sum::<f64>()
             });
             SUMS.compare(slope.iter().map(|&v| wide(v)), want).assert(&label);
             let start = ["p", "e", "m"].map(|name| numbers(name, outputs * inputs));
@@ -95,13 +105,14 @@ fn products_agree_with_their_sums() {
             let mut squares = [vec![0.5; outputs * inputs], vec![0.5; outputs * inputs]];
             let [p, e, m] = &mut apart;
             let all = Slices { parameters: p, average: e, first_moment: m, second_moment: &mut squares[0] };
-            adamw::part(set, STEP, all, &slope).expect("one length");
+            adamw::part(with.set(), STEP, all, &slope).expect("one length");
             let [p, e, m] = &mut joined;
             let all = Slices { parameters: p, average: e, first_moment: m, second_moment: &mut squares[1] };
-            weight_step(set, shape, &dy_panels, &turned, STEP, all).expect("fits");
+            weight_step(with, shape, &dy_panels, &turned, STEP, all).expect("fits");
             assert_eq!(apart, joined, "{label}");
             assert_eq!(squares[0], squares[1], "{label}");
         }
+        let wide = |value: f32| f64::from(value);
         let mut sums = vec![f32::NAN; outputs];
         bias_gradient(count, outputs, &dy_panels, &mut sums).expect("fits");
         let want = (0..outputs).map(|o| (0..count).map(|r| wide(dy[r * outputs + o])).sum::<f64>());
@@ -113,16 +124,16 @@ fn products_agree_with_their_sums() {
 fn a_row_does_not_depend_on_its_neighbours() {
     let shape = Shape { inputs: 290, outputs: 45, rows: 70 };
     let (weight, bias, x) = (numbers("w", 290 * 45), numbers("b", 45), numbers("x", 70 * 290));
-    for set in ALL_SETS {
+    for with in ALL_SETS.map(Numbers::single).into_iter().chain(Numbers::half()) {
         let run = |x: &[f32], count: usize| {
             let mut out = vec![f32::NAN; layout::panels_len(count, 45)];
             let shape = Shape { rows: count, ..shape };
-            forward(set, shape, &weight, &bias, &panels(count, 290, x), Begin::Nothing, &mut out).expect("fits");
+            forward(with, shape, &weight, &bias, &panels(count, 290, x), Begin::Nothing, &mut out).expect("fits");
             rows(count, 45, &out)
         };
         let all = run(&x, 70);
         for row in [0, 31, 32, 69] {
-            assert_eq!(run(&x[row * 290..][..290], 1), all[row * 45..][..45], "{} {row}", set.name());
+            assert_eq!(run(&x[row * 290..][..290], 1), all[row * 45..][..45], "{with:?} {row}");
         }
     }
 }
@@ -130,10 +141,10 @@ fn a_row_does_not_depend_on_its_neighbours() {
 #[test]
 fn buffers_that_do_not_fit_are_errors() {
     let shape = Shape { inputs: 4, outputs: 3, rows: 2 };
-    let set = crate::simd::InstructionSet::detect();
+    let with = Numbers::single(crate::simd::InstructionSet::detect());
     let (weight, bias, x, mut out) = (vec![0.0; 12], vec![0.0; 3], vec![0.0; 128], vec![0.0; 96]);
     let mut run = |weight: &[f32], bias: &[f32], x: &[f32], begin: Begin<'_>, length: usize| {
-        forward(set, shape, weight, bias, x, begin, &mut out[..length]).is_ok()
+        forward(with, shape, weight, bias, x, begin, &mut out[..length]).is_ok()
     };
     assert!(run(&weight, &bias, &x, Begin::Nothing, 96));
     assert!(!run(&weight[1..], &bias, &x, Begin::Nothing, 96));
@@ -143,7 +154,7 @@ fn buffers_that_do_not_fit_are_errors() {
     assert!(!run(&weight, &bias, &x, Begin::Residual(&x[..95]), 96));
     assert!(!run(&weight, &bias, &x, Begin::Shift { table: &x[..96], steps: 2, row: &[0, 2] }, 96));
     assert!(!run(&weight, &bias, &x, Begin::Shift { table: &x[..96], steps: 2, row: &[0] }, 96));
-    assert!(input_gradient(set, shape, &weight, &x[..96], false, &mut [0.0; 127]).is_err());
-    assert!(weight_gradient(set, shape, &x[..96], &x, &mut [0.0; 12]).is_err());
+    assert!(input_gradient(with, shape, &weight, &x[..96], false, &mut [0.0; 127]).is_err());
+    assert!(weight_gradient(with, shape, &x[..96], &x, &mut [0.0; 12]).is_err());
     assert!(bias_gradient(2, 3, &x[..95], &mut [0.0; 3]).is_err());
 }

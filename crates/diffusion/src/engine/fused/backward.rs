@@ -1,9 +1,9 @@
 //! The network backward. Every layer's input gradient is computed before its weights may change.
 
 use oodlab_kernels::group_norm::{Norm, panels};
-use oodlab_kernels::linear::{self, PANEL, Shape, layout};
+use oodlab_kernels::linear::{self, Numbers, PANEL, Shape, layout};
 use oodlab_kernels::silu;
-use oodlab_kernels::simd::{AlignedBuffer, InstructionSet};
+use oodlab_kernels::simd::AlignedBuffer;
 use rayon::prelude::*;
 
 use super::buffers::{Buffers, Gradients, Time};
@@ -37,7 +37,7 @@ pub(super) fn loss(rows: usize, dim: usize, prediction: &mut [f32], target: &[f3
 /// A way back through the network.
 pub(super) struct Back<'a, 'b> {
     pub net: &'a Net,
-    pub set: InstructionSet,
+    pub numbers: Numbers,
     pub rows: usize,
     pub steps: Option<&'a Steps>,
     pub sink: Sink<'b>,
@@ -71,7 +71,7 @@ impl Back<'_, '_> {
             if let (Some(projection), Some(steps), Some(count)) = (&block.told, self.steps, told) {
                 panels::shift_gradient(&steps.row, count, net.config.width, &g.middle, &mut g.shift)?;
                 self.input_gradient(projection, count, &g.shift, true, &mut g.told_sum)?;
-                self.sink.linear(self.set, projection, count, &g.shift, &g.told, &mut g.small)?;
+                self.sink.linear(self.numbers, projection, count, &g.shift, &g.told, &mut g.small)?;
             }
             self.input_gradient(&block.first, rows, &g.middle, false, &mut g.normed)?;
             self.norm(&block.first_norm, &streams[number], &statistics[2 * number], true, normed, g, Into::Stream)?;
@@ -93,10 +93,10 @@ impl Back<'_, '_> {
         g: &mut Gradients,
     ) -> Result<(), DiffusionError> {
         let filled = layout::panels_len(count, second.outputs);
-        silu::backward(self.set, &time.second[..filled], &g.told_sum[..filled], &mut g.time[..filled])?;
+        silu::backward(self.numbers.set(), &time.second[..filled], &g.told_sum[..filled], &mut g.time[..filled])?;
         self.input_gradient(second, count, &g.time, false, &mut g.told_sum)?;
         self.take(second, count, &g.time, &time.first_active, &mut g.turned, &mut g.small)?;
-        silu::backward(self.set, &time.first[..filled], &g.told_sum[..filled], &mut g.time[..filled])?;
+        silu::backward(self.numbers.set(), &time.first[..filled], &g.told_sum[..filled], &mut g.time[..filled])?;
         self.take(first, count, &g.time, &time.table, &mut g.turned, &mut g.small)
     }
 
@@ -110,7 +110,7 @@ impl Back<'_, '_> {
     ) -> Result<(), DiffusionError> {
         let shape = Shape { inputs: layer.inputs, outputs: layer.outputs, rows };
         let weight = &self.sink.parameters()[layer.weight.clone()];
-        Ok(linear::input_gradient(self.set, shape, weight, out_gradient, add, x_gradient)?)
+        Ok(linear::input_gradient(self.numbers, shape, weight, out_gradient, add, x_gradient)?)
     }
 
     /// Gives the gradients of a layer whose input was `x` to the sink.
@@ -125,7 +125,7 @@ impl Back<'_, '_> {
     ) -> Result<(), DiffusionError> {
         let turned = &mut turned[..layout::by_features_len(rows, layer.inputs)];
         layout::by_features(rows, layer.inputs, x, turned)?;
-        self.sink.linear(self.set, layer, rows, out_gradient, turned, small)
+        self.sink.linear(self.numbers, layer, rows, out_gradient, turned, small)
     }
 
     /// A norm's gradients, from that of its output in `g.normed`; its output comes out once more.
@@ -152,7 +152,7 @@ impl Back<'_, '_> {
         let scratch = &mut g.scratch[..panels::scratch_len(self.rows, width)];
         let found = panels::NormGradient { weight, bias: &mut bias[..width] };
         panels::backward(
-            self.set,
+            self.numbers.set(),
             self.rows,
             norm,
             x,
@@ -164,8 +164,8 @@ impl Back<'_, '_> {
             scratch,
             found,
         )?;
-        self.sink.small(self.set, &scale.weight, weight)?;
-        self.sink.small(self.set, &scale.bias, &bias[..width])
+        self.sink.small(self.numbers.set(), &scale.weight, weight)?;
+        self.sink.small(self.numbers.set(), &scale.bias, &bias[..width])
     }
 }
 

@@ -1,9 +1,8 @@
 //! The network forward.
 
 use oodlab_kernels::group_norm::{Norm, panels};
-use oodlab_kernels::linear::{self, Begin, Shape, layout};
+use oodlab_kernels::linear::{self, Begin, Numbers, Shape, layout};
 use oodlab_kernels::silu;
-use oodlab_kernels::simd::InstructionSet;
 
 use super::buffers::{Buffers, Time};
 use super::net::{Linear, Net, Scale};
@@ -24,7 +23,7 @@ pub(super) enum Told<'a> {
 pub(super) struct Pass<'a> {
     pub net: &'a Net,
     pub values: &'a [f32],
-    pub set: InstructionSet,
+    pub numbers: Numbers,
     pub rows: usize,
 }
 
@@ -51,13 +50,13 @@ impl Pass<'_> {
         out: &mut [f32],
     ) -> Result<(), DiffusionError> {
         let shape = Shape { inputs: layer.inputs, outputs: layer.outputs, rows };
-        Ok(linear::forward(self.set, shape, &self.values[layer.weight.clone()], bias, x, begin, out)?)
+        Ok(linear::forward(self.numbers, shape, &self.values[layer.weight.clone()], bias, x, begin, out)?)
     }
 
     fn norm(&self, scale: &Scale, x: &[f32], out: &mut [f32], statistics: &mut [f32]) -> Result<(), DiffusionError> {
         let norm = Norm { weight: &self.values[scale.weight.clone()], bias: &self.values[scale.bias.clone()] };
         let statistics = &mut statistics[..panels::statistics_len(self.rows)];
-        Ok(panels::forward(self.set, self.rows, norm, x, out, statistics)?)
+        Ok(panels::forward(self.numbers.set(), self.rows, norm, x, out, statistics)?)
     }
 
     /// The time MLP for the distinct steps.
@@ -72,9 +71,9 @@ impl Pass<'_> {
         layout::from_rows(count, width, &time.rows, &mut time.table)?;
         let filled = layout::panels_len(count, first.outputs);
         self.product(first, count, &time.table, Begin::Nothing, &mut time.first)?;
-        silu::forward(self.set, &time.first[..filled], &mut time.first_active[..filled])?;
+        silu::forward(self.numbers.set(), &time.first[..filled], &mut time.first_active[..filled])?;
         self.product(second, count, &time.first_active, Begin::Nothing, &mut time.second)?;
-        Ok(silu::forward(self.set, &time.second[..filled], &mut time.second_active[..filled])?)
+        Ok(silu::forward(self.numbers.set(), &time.second[..filled], &mut time.second_active[..filled])?)
     }
 
     /// A block's projection of the steps, into `time.shift`.

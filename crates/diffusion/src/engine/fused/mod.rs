@@ -20,7 +20,7 @@ mod steps;
 mod tests;
 
 use oodlab_kernels::adamw::Slices;
-use oodlab_kernels::linear::layout;
+use oodlab_kernels::linear::{Numbers, layout};
 use oodlab_kernels::silu;
 use oodlab_kernels::simd::InstructionSet;
 
@@ -39,7 +39,7 @@ const KEPT: usize = 64;
 
 /// The network on plain slices.
 pub struct Fused {
-    set: InstructionSet,
+    numbers: Numbers,
     net: Option<Net>,
     buffers: Buffers,
     gradients: Gradients,
@@ -55,16 +55,16 @@ impl Fused {
     /// When the processor has no fast products of the precision.
     pub fn new(precision: Precision) -> Result<Fused, DiffusionError> {
         match precision {
-            Precision::F32 => Ok(Fused::with(InstructionSet::detect())),
-            Precision::Bf16 => Err(DiffusionError::NoBf16),
+            Precision::F32 => Ok(Fused::with(Numbers::single(InstructionSet::detect()))),
+            Precision::Bf16 => Numbers::half().map(Fused::with).ok_or(DiffusionError::NoBf16),
         }
     }
 
-    /// The same with other instructions: for tests.
+    /// The same with other numbers: for tests.
     #[must_use]
-    pub(crate) fn with(set: InstructionSet) -> Fused {
+    pub(crate) fn with(numbers: Numbers) -> Fused {
         Fused {
-            set,
+            numbers,
             net: None,
             buffers: Buffers::default(),
             gradients: Gradients::default(),
@@ -91,7 +91,7 @@ impl Fused {
         let LfdnConfig { width, .. } = net.config;
         let mut biases = Vec::with_capacity(net.blocks.len() * width);
         if let Some(layers) = &net.time {
-            let pass = Pass { net, values: parameters.values(), set: self.set, rows: 1 };
+            let pass = Pass { net, values: parameters.values(), numbers: self.numbers, rows: 1 };
             pass.time(layers, &[step], &mut self.buffers.time)?;
             for block in &net.blocks {
                 let own = &parameters.values()[block.first.bias.clone()];
@@ -116,8 +116,8 @@ impl Fused {
         let steps = self.steps.distinct.len();
         self.buffers.reserve(net.config, rows, steps, true);
         self.gradients.reserve(net.config, rows, steps);
-        let pass = Pass { net, values: sink.parameters(), set: self.set, rows };
-        take_input(self.set, rows, net.config.dim, batch.x, &mut self.buffers)?;
+        let pass = Pass { net, values: sink.parameters(), numbers: self.numbers, rows };
+        take_input(self.numbers.set(), rows, net.config.dim, batch.x, &mut self.buffers)?;
         let told = match &net.time {
             Some(layers) => {
                 pass.time(layers, &self.steps.distinct, &mut self.buffers.time)?;
@@ -131,7 +131,7 @@ impl Fused {
         let keeps = matches!(sink, Sink::Keep { .. });
         if loss.is_finite() || keeps {
             let steps = net.time.is_some().then_some(&self.steps);
-            let mut back = Back { net, set: self.set, rows, steps, sink };
+            let mut back = Back { net, numbers: self.numbers, rows, steps, sink };
             back.run(&mut self.buffers, &mut self.gradients)?;
         }
         Ok(loss)
@@ -171,7 +171,7 @@ impl LfdnEngine for Fused {
         self.steps.set(t);
         let steps = self.steps.distinct.len();
         self.buffers.reserve(config, rows, steps, false);
-        let pass = Pass { net: &net, values: parameters.values(), set: self.set, rows };
+        let pass = Pass { net: &net, values: parameters.values(), numbers: self.numbers, rows };
         let told = match &net.time {
             None => Told::Bias(None),
             Some(_) if steps == 1 => {
@@ -183,7 +183,7 @@ impl LfdnEngine for Fused {
                 Told::Steps(&self.steps)
             }
         };
-        take_input(self.set, rows, config.dim, x, &mut self.buffers)?;
+        take_input(self.numbers.set(), rows, config.dim, x, &mut self.buffers)?;
         pass.run(told, false, &mut self.buffers)?;
         layout::to_rows(rows, config.dim, &self.buffers.output, out)?;
         self.net = Some(net);

@@ -1,7 +1,7 @@
 //! Where gradients go: into a buffer, or straight into the optimiser's step.
 
 use oodlab_kernels::adamw::{self, Coefficients, Slices};
-use oodlab_kernels::linear::{self, Shape};
+use oodlab_kernels::linear::{self, Numbers, Shape};
 use oodlab_kernels::simd::InstructionSet;
 
 use super::net::Linear;
@@ -37,7 +37,7 @@ impl Sink<'_> {
     /// Takes the gradients of a linear layer for its input `by_features` and its output's gradient; `small` is scratch.
     pub(super) fn linear(
         &mut self,
-        set: InstructionSet,
+        numbers: Numbers,
         layer: &Linear,
         rows: usize,
         out_gradient: &[f32],
@@ -48,16 +48,22 @@ impl Sink<'_> {
         let by_features = &by_features[..linear::layout::by_features_len(rows, layer.inputs)];
         match self {
             Sink::Keep { gradients, .. } => {
-                linear::weight_gradient(set, shape, out_gradient, by_features, &mut gradients[layer.weight.clone()])?;
+                linear::weight_gradient(
+                    numbers,
+                    shape,
+                    out_gradient,
+                    by_features,
+                    &mut gradients[layer.weight.clone()],
+                )?;
             }
             Sink::Step { slices, coefficients } => {
                 let part = of(slices, &layer.weight);
-                linear::weight_step(set, shape, out_gradient, by_features, *coefficients, part)?;
+                linear::weight_step(numbers, shape, out_gradient, by_features, *coefficients, part)?;
             }
         }
         let bias = &mut small[..layer.outputs];
         linear::bias_gradient(rows, layer.outputs, out_gradient, bias)?;
-        self.small(set, &layer.bias, bias)
+        self.small(numbers.set(), &layer.bias, bias)
     }
 
     /// Takes the gradient of a small parameter.

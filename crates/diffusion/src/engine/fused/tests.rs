@@ -1,16 +1,17 @@
 use oodlab_base::{Cancel, Seed, Silent, Tolerance};
+use oodlab_kernels::linear::Numbers;
 use oodlab_kernels::simd::InstructionSet;
 
 use super::Fused;
 use crate::{
-    AdamW, Batch, Hide, LfdnConfig, LfdnEngine, NoCheckpoints, Objective, Parameters, Plain, Schedule, TrainConfig,
-    TrainContext, TrainState, Training,
+    AdamW, Batch, DiffusionError, Hide, LfdnConfig, LfdnEngine, NoCheckpoints, Objective, Parameters, Plain, Precision,
+    Schedule, TrainConfig, TrainContext, TrainState, Training,
 };
 
 const SETS: [InstructionSet; 3] = [InstructionSet::Portable, InstructionSet::Avx2, InstructionSet::Avx512];
 
 fn fused() -> Fused {
-    Fused::with(InstructionSet::detect())
+    Fused::with(Numbers::single(InstructionSet::detect()))
 }
 
 fn numbers(name: &str, count: usize) -> Vec<f32> {
@@ -68,7 +69,7 @@ fn predictions_and_gradients_agree_with_the_plain_engine() {
         let loss = plain.gradients(&parameters, &samples.view(), &mut slopes).expect("fits");
         for set in SETS {
             let label = format!("{config:?}, {rows} rows, {}", set.name());
-            let mut fused = Fused::with(set);
+            let mut fused = Fused::with(Numbers::single(set));
             let mut got = vec![0.0; want.len()];
             fused.predict(&parameters, &samples.x, &samples.t, &mut got).expect("fits");
             let largest = want.iter().fold(0.0f32, |most, y| most.max(y.abs()));
@@ -112,6 +113,36 @@ fn gradients_agree_with_finite_differences() {
                 slopes.values()[span.clone()].iter().zip(&direction).map(|(&g, &d)| f64::from(g) * f64::from(d)).sum();
             assert!((found - want).abs() < 1e-3 + 1e-2 * want.abs(), "{}: {found} instead of {want}", entry.name);
         }
+    }
+}
+
+/// Factors of 8 bits: the prediction within 3 % of the largest number, gradients pointing the same way.
+#[test]
+fn in_bf16_predictions_and_gradients_stay_near() {
+    let Some(half) = Numbers::half() else {
+        assert!(matches!(Fused::new(Precision::Bf16), Err(DiffusionError::NoBf16)));
+        return;
+    };
+    for (config, rows) in configs() {
+        let (parameters, samples) = (parameters(config), Samples::new(config, rows));
+        let run = |mut engine: Fused| {
+            let mut out = vec![0.0; samples.x.len()];
+            engine.predict(&parameters, &samples.x, &samples.t, &mut out).expect("fits");
+            let mut gradients = Parameters::zeros(config).expect("small sizes");
+            let loss = engine.gradients(&parameters, &samples.view(), &mut gradients).expect("fits");
+            (out, loss, gradients)
+        };
+        let ((want, loss, exact), (got, half_loss, near)) = (run(fused()), run(Fused::with(half)));
+        let label = format!("{config:?}, {rows} rows");
+        let largest = want.iter().fold(0.0f32, |most, y| most.max(y.abs()));
+        Tolerance::absolute("3 % of the largest", 0.03 * f64::from(largest)).compare_f32(&got, &want).assert(&label);
+        assert_ne!(got, want, "{label}: nothing was rounded");
+        assert!((half_loss - loss).abs() < 0.01 * loss, "{label}: {half_loss} instead of {loss}");
+        let dot = |a: &Parameters, b: &Parameters| -> f64 {
+            a.values().iter().zip(b.values()).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
+        };
+        let cosine = dot(&exact, &near) / (dot(&exact, &exact) * dot(&near, &near)).sqrt();
+        assert!(cosine > 0.999, "{label}: {cosine}");
     }
 }
 
