@@ -71,8 +71,35 @@ fn samples(rows: usize, pixels: bool) -> Result<Features, Failure> {
     Ok(Features::new(layers, (0..rows).map(|row| format!("sample{row}")).collect(), values)?)
 }
 
-/// Samples a second of a fit and of scoring.
-fn measure(case: &Case) -> Result<(f64, f64), Failure> {
+/// Rates of one fit and of scoring.
+struct Rates {
+    /// Samples a second, as the clock on the wall has it.
+    training: f64,
+    scoring: f64,
+    /// The same a second of one processor: what other work on the machine changes least. None where the system does not tell.
+    training_processor: Option<f64>,
+    scoring_processor: Option<f64>,
+}
+
+/// Seconds of processors that this process has used (Linux, in hundredths).
+fn processor_seconds() -> Option<f64> {
+    let text = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // Behind the program's name in parentheses: user and system time are the 12th and 13th fields.
+    let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks = |at: usize| fields.get(at)?.parse::<f64>().ok();
+    Some((ticks(11)? + ticks(12)?) / 100.0)
+}
+
+/// Does the work; samples a second of the clock, and of one processor.
+fn timed<T>(samples: usize, work: impl FnOnce() -> Result<T, Failure>) -> Result<(T, f64, Option<f64>), Failure> {
+    let (clock, processor) = (Instant::now(), processor_seconds());
+    let done = work()?;
+    let samples = samples as f64;
+    let used = processor_seconds().zip(processor).map(|(end, begin)| end - begin).filter(|used| *used > 0.0);
+    Ok((done, samples / clock.elapsed().as_secs_f64(), used.map(|used| samples / used)))
+}
+
+fn measure(case: &Case) -> Result<Rates, Failure> {
     let scores: Vec<ScoreSpec> = case.scores.iter().map(|name| ScoreSpec::plain(name)).collect();
     let detector = build(case.kind, case.section.clone(), &scores)?;
     let (train, given) = (samples(case.train, case.pixels)?, samples(case.score, case.pixels)?);
@@ -86,18 +113,19 @@ fn measure(case: &Case) -> Result<(f64, f64), Failure> {
         checkpoint_every_steps: 0,
         compute: &compute,
     };
-    let begin = Instant::now();
-    let fitted = detector.fit(&Unlabeled::new(&train), &mut context)?;
-    let training = case.train as f64 / begin.elapsed().as_secs_f64();
+    let fit = || Ok(detector.fit(&Unlabeled::new(&train), &mut context)?);
+    let (fitted, training, training_processor) = timed(case.train, fit)?;
     let context = ScoreContext { first_index: 0, cancel: &cancel, task: &Silent, compute: &compute };
-    let begin = Instant::now();
-    fitted.score(&Unlabeled::new(&given), &context)?;
-    Ok((training, case.score as f64 / begin.elapsed().as_secs_f64()))
+    let score = || Ok(fitted.score(&Unlabeled::new(&given), &context)?);
+    let (_, scoring, scoring_processor) = timed(case.score, score)?;
+    Ok(Rates { training, scoring, training_processor, scoring_processor })
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+/// The median as a table's cell.
+fn median(rates: &[Rates], rate: impl Fn(&Rates) -> Option<f64>) -> String {
+    let mut values: Vec<f64> = rates.iter().filter_map(rate).collect();
     values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+    values.get(values.len() / 2).map_or("-".to_owned(), |value| format!("{value:.0}"))
 }
 
 fn main() -> Result<(), Failure> {
@@ -109,18 +137,21 @@ fn main() -> Result<(), Failure> {
         }
         _ => 3,
     };
-    println!("| detector | training, samples/s | scoring, samples/s |\n|---|---:|---:|");
+    println!("| detector | training, samples/s | a processor second | scoring, samples/s | a processor second |");
+    println!("|---|---:|---:|---:|---:|");
     for case in cases() {
         if !arguments.is_empty() && !arguments.iter().any(|kind| kind == case.kind) {
             continue;
         }
-        let mut found = (Vec::new(), Vec::new());
-        for _ in 0..rounds {
-            let (training, scoring) = measure(&case)?;
-            found.0.push(training);
-            found.1.push(scoring);
-        }
-        println!("| {} | {:.0} | {:.0} |", case.label, median(found.0), median(found.1));
+        let rates = (0..rounds).map(|_| measure(&case)).collect::<Result<Vec<Rates>, Failure>>()?;
+        println!(
+            "| {} | {} | {} | {} | {} |",
+            case.label,
+            median(&rates, |rates| Some(rates.training)),
+            median(&rates, |rates| rates.training_processor),
+            median(&rates, |rates| Some(rates.scoring)),
+            median(&rates, |rates| rates.scoring_processor),
+        );
     }
     Ok(())
 }

@@ -169,7 +169,7 @@ pub struct Encoder {
 
 /// What makes features of a normalised image.
 enum Body {
-    Program(Program),
+    Program(Box<Program>),
     Pixels(Pixels),
 }
 
@@ -218,7 +218,7 @@ impl Encoder {
             .key("weights", &weights.key())
             .text("numerics", &numerics(precision, set));
         let (key, workspaces) = (with_normalisation(key, normalisation), Mutex::default());
-        let (name, body) = (network.name, Body::Program(program));
+        let (name, body) = (network.name, Body::Program(Box::new(program)));
         Ok(Encoder { name, body, layers, taps, normalisation, precision, key, workspaces })
     }
 
@@ -253,7 +253,10 @@ impl Encoder {
     /// Length of a feature vector.
     #[must_use]
     pub fn width(&self) -> usize {
-        self.layers.last().map_or(0, |layer| layer.end)
+        match &self.body {
+            Body::Program(program) => program.width,
+            Body::Pixels(pixels) => pixels.width(),
+        }
     }
 
     /// Classes of the head; 0 where the weights have none.
