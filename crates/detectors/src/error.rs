@@ -92,12 +92,33 @@ pub enum DetectorError {
         /// What is wrong.
         message: String,
     },
+    /// A batch of training samples whose loss is NaN or infinite, with the ids of its samples.
+    #[error("{source}; the samples are {ids}")]
+    BrokenBatch {
+        /// The first few ids, between commas.
+        ids: String,
+        /// Epoch, step and loss.
+        source: DiffusionError,
+    },
     /// Training or sampling failed.
     #[error(transparent)]
     Diffusion(DiffusionError),
     /// Asked to stop.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
+}
+
+impl DetectorError {
+    /// A failed training on samples of these ids: a broken batch is told by them.
+    pub(crate) fn training(error: DiffusionError, ids: &[String]) -> DetectorError {
+        match &error {
+            DiffusionError::NonFiniteLoss { rows, .. } | DiffusionError::NonFiniteValidation { rows, .. } => {
+                let ids: Vec<&str> = rows.iter().filter_map(|&row| ids.get(row).map(String::as_str)).collect();
+                DetectorError::BrokenBatch { ids: ids.join(", "), source: error }
+            }
+            _ => error.into(),
+        }
+    }
 }
 
 impl From<DiffusionError> for DetectorError {

@@ -377,7 +377,9 @@ pub enum BenchCommand {
         seconds: u64,
     },
     /// Features a second of the latent feature diffusion network, in training and in scoring, on the CPU or with --device on a GPU
-    #[command(after_help = "Examples:\n  oodlab bench lfdn\n  oodlab bench lfdn --dim 512 --width 512 --blocks 4 --json")]
+    #[command(
+        after_help = "Examples:\n  oodlab bench lfdn\n  oodlab bench lfdn --dim 512 --width 512 --blocks 4 --json"
+    )]
     Lfdn {
         /// Channels of a feature vector
         #[arg(long, default_value_t = 720)]

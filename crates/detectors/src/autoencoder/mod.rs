@@ -121,7 +121,8 @@ impl Detector for Autoencoder {
             seed: context.seed,
         };
         let mut engine = context.compute.engine(Precision::F32)?;
-        let trained = training.run(engine.as_mut(), &mut context.training())?;
+        let trained = training.run(engine.as_mut(), &mut context.training());
+        let trained = trained.map_err(|error| DetectorError::training(error, train.features().ids()))?;
         Ok(Box::new(Fitted::new(self.config.clone(), self.scores.clone(), features.layers().to_vec(), trained)))
     }
 

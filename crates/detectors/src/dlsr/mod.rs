@@ -9,7 +9,7 @@ mod fitted;
 mod normalise;
 mod scores;
 
-use oodlab_diffusion::{Hide, Objective, Schedule, Stride, TrainContext, Training};
+use oodlab_diffusion::{Hide, Objective, Schedule, Stride, Training};
 use serde_json::{Value, json};
 
 pub use config::{DlsrConfig, NetworkConfig};
@@ -107,15 +107,9 @@ impl Detector for Dlsr {
             z: &z,
             seed: context.seed,
         };
-        let mut trains = TrainContext {
-            progress: context.progress,
-            cancel: context.cancel,
-            checkpoints: &mut *context.checkpoints,
-            checkpoint_every: context.checkpoint_every,
-            checkpoint_every_steps: context.checkpoint_every_steps,
-        };
         let mut engine = context.compute.engine(self.config.precision)?;
-        let trained = training.run(engine.as_mut(), &mut trains)?;
+        let trained = training.run(engine.as_mut(), &mut context.training());
+        let trained = trained.map_err(|error| DetectorError::training(error, features.ids()))?;
         let layers = features.layers().to_vec();
         let fit = Fit { layers, seed: context.seed, trained, statistics, z: &z };
         Ok(Box::new(Fitted::new(self.config.clone(), self.scores.clone(), fit)))

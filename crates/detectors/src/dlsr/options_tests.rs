@@ -182,6 +182,16 @@ fn held_out_samples_give_a_second_curve() {
 }
 
 #[test]
+fn a_batch_whose_loss_is_no_number_is_told_by_its_samples() {
+    let train = json!({"epochs": 4, "batch_size": 16, "learning_rate": 1e30});
+    let detector = detector(&json!({"train": train}), &[json!("mse")]).expect("valid");
+    let error = testing::fit(&detector, &features(64, true), 5).expect_err("must break");
+    let message = error.to_string();
+    assert!(matches!(error, DetectorError::BrokenBatch { .. }), "{message}");
+    assert!(message.contains("epoch 1") && message.contains("the samples are sample"), "{message}");
+}
+
+#[test]
 fn impossible_scores_are_refused_with_what_is_possible() {
     let none = json!({});
     assert!(refused(&none, &[json!({"mse": {"step": 7}})]).contains("it is at [3, 2, 1]"));

@@ -127,7 +127,8 @@ impl Detector for PixelDdpm {
         let config = &self.config.train;
         let training =
             SmallTraining { network: &network, config, samples: &samples, seed: context.seed, unit: "images" };
-        let trained = training.run(&mut context.training())?;
+        let trained = training.run(&mut context.training());
+        let trained = trained.map_err(|error| DetectorError::training(error, train.features().ids()))?;
         let layers = features.layers().to_vec();
         Ok(Box::new(Fitted::new(self.config, self.scores.clone(), network, layers, context.seed, trained)))
     }

@@ -131,7 +131,8 @@ impl Detector for PixelVae {
         let config = &self.config.train;
         let training =
             SmallTraining { network: &network, config, samples: &samples, seed: context.seed, unit: "images" };
-        let trained = training.run(&mut context.training())?;
+        let trained = training.run(&mut context.training());
+        let trained = trained.map_err(|error| DetectorError::training(error, train.features().ids()))?;
         Ok(Box::new(Fitted::new(self.setting(), network, features.layers().to_vec(), trained)))
     }
 

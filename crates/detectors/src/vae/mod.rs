@@ -94,7 +94,8 @@ impl Detector for VaeDetector {
         let network = self.config.network(features.width())?;
         let config = &self.config.train;
         let training = SmallTraining { network: &network, config, samples: &z, seed: context.seed, unit: "features" };
-        let trained = training.run(&mut context.training())?;
+        let trained = training.run(&mut context.training());
+        let trained = trained.map_err(|error| DetectorError::training(error, train.features().ids()))?;
         let layers = features.layers().to_vec();
         Ok(Box::new(Fitted::new(self.setting(), network, layers, trained)))
     }
