@@ -208,7 +208,7 @@ mod tests {
     #[test]
     fn every_kernel_of_the_processor_has_figures() {
         let report = run(None, BenchConfig { values: 1 << 13, seconds: 0.0 }).expect("all kernels run");
-        assert!(report.copy_gb_per_s > 0.0 && report.kernels.len() >= 12);
+        assert!(report.copy_gb_per_s > 0.0 && report.kernels.len() >= 11);
         for rate in report.kernels {
             assert!(rate.bytes > 0 && rate.seconds > 0.0 && rate.share_of_copy > 0.0, "{rate:?}");
         }

@@ -12,7 +12,7 @@
 //! ```
 //!
 //! * Shapes: `x`, `y` `[rows, width]`, `weight`, `bias` `[width]`, `shift` `[steps, width]`, all f32, row-major.
-//! The same on rows in the lanes of vectors is in [`panels`].
+//! * The same on rows in the lanes of vectors is in [`panels`].
 //! * Source: Wu and He 2018 (GroupNorm), torch's epsilon; the network of the released DLSR program.
 
 mod cpu;
