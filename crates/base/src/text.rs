@@ -44,6 +44,17 @@ fn distance(a: &str, b: &str) -> usize {
     rows[a.len()][b.len()]
 }
 
+/// Bytes that a plain name has at most.
+pub const LONGEST_NAME: usize = 64;
+
+/// Whether a name can be part of a file's name and of a table's cell: 1 to 64 letters, digits, `-`, `_`, `.`, `+` and `=`, not beginning
+/// with a full stop.
+#[must_use]
+pub fn is_plain_name(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.+=".contains(c);
+    (1..=LONGEST_NAME).contains(&name.len()) && name.chars().all(plain) && !name.starts_with('.')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

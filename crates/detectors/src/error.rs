@@ -98,7 +98,7 @@ pub enum DetectorError {
         /// The first few ids, between commas.
         ids: String,
         /// Epoch, step and loss.
-        source: DiffusionError,
+        source: Box<DiffusionError>,
     },
     /// Training or sampling failed.
     #[error(transparent)]
@@ -114,7 +114,7 @@ impl DetectorError {
         match &error {
             DiffusionError::NonFiniteLoss { rows, .. } | DiffusionError::NonFiniteValidation { rows, .. } => {
                 let ids: Vec<&str> = rows.iter().filter_map(|&row| ids.get(row).map(String::as_str)).collect();
-                DetectorError::BrokenBatch { ids: ids.join(", "), source: error }
+                DetectorError::BrokenBatch { ids: ids.join(", "), source: Box::new(error) }
             }
             _ => error.into(),
         }

@@ -30,6 +30,11 @@ pub use reconstruction_score::ReconstructionScore;
 pub use registry::{CONTROLS, build, kinds};
 pub use score::ScoreSpec;
 
+/// Samples that a diffusion network scores at once; no score depends on it.
+pub(crate) const SCORED_AT_ONCE: usize = 256;
+/// The same for small networks on candle, whose products have this shape always.
+pub(crate) const SMALL_SCORED_AT_ONCE: usize = 128;
+
 /// A detector before fitting: its checked configuration.
 pub trait Detector: Send + Sync + std::fmt::Debug {
     /// Name in configurations and tables: `dlsr`.

@@ -19,6 +19,8 @@ pub struct TrainState {
     /// Steps taken.
     pub updates: u64,
     gradients: Option<Parameters>,
+    /// Room for gradients of several batches.
+    accumulated: Vec<f32>,
 }
 
 impl TrainState {
@@ -35,7 +37,15 @@ impl TrainState {
     pub fn new(parameters: Parameters) -> TrainState {
         let zeros = vec![0.0; parameters.count()];
         let (ema, first_moment) = (parameters.clone(), zeros.clone());
-        TrainState { parameters, ema, first_moment, second_moment: zeros, updates: 0, gradients: None }
+        TrainState {
+            parameters,
+            ema,
+            first_moment,
+            second_moment: zeros,
+            updates: 0,
+            gradients: None,
+            accumulated: Vec::new(),
+        }
     }
 
     /// Training that is continued.
@@ -55,7 +65,15 @@ impl TrainState {
                 return Err(DiffusionError::Length { what: "optimiser state", expected, found });
             }
         }
-        Ok(TrainState { parameters, ema, first_moment, second_moment, updates, gradients: None })
+        Ok(TrainState {
+            parameters,
+            ema,
+            first_moment,
+            second_moment,
+            updates,
+            gradients: None,
+            accumulated: Vec::new(),
+        })
     }
 
     pub(crate) fn take_gradients(&mut self) -> Result<Parameters, DiffusionError> {
@@ -63,6 +81,14 @@ impl TrainState {
             Some(gradients) => Ok(gradients),
             None => Parameters::zeros(self.parameters.config()),
         }
+    }
+
+    pub(crate) fn take_accumulated(&mut self) -> Vec<f32> {
+        std::mem::take(&mut self.accumulated)
+    }
+
+    pub(crate) fn keep_accumulated(&mut self, accumulated: Vec<f32>) {
+        self.accumulated = accumulated;
     }
 
     pub(crate) fn keep_gradients(&mut self, gradients: Parameters) {

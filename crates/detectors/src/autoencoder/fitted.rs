@@ -7,11 +7,10 @@ use serde::{Deserialize, Serialize};
 use super::{AutoencoderConfig, KIND};
 use crate::reconstruction_score::{self, ReconstructionScore};
 use crate::stored;
-use crate::{Curve, DetectorError, FittedDetector, ScoreContext, Unlabeled, check_scores};
+use crate::{Curve, DetectorError, FittedDetector, SCORED_AT_ONCE, ScoreContext, Unlabeled, check_scores};
 
 #[derive(Debug)]
 pub(super) struct Fitted {
-    config: AutoencoderConfig,
     scores: Vec<ReconstructionScore>,
     stored: Stored,
     parameters: Parameters,
@@ -31,15 +30,10 @@ struct Stored {
 const MODEL: &str = "model";
 
 impl Fitted {
-    pub(super) fn new(
-        config: AutoencoderConfig,
-        scores: Vec<ReconstructionScore>,
-        layers: Vec<Layer>,
-        trained: Trained,
-    ) -> Fitted {
+    pub(super) fn new(scores: Vec<ReconstructionScore>, layers: Vec<Layer>, trained: Trained) -> Fitted {
         let (loss_bits, validation_bits) = (stored::to_bits(&trained.losses), stored::to_bits(&trained.validation));
         let stored = Stored { layers, loss_bits, validation_bits };
-        Fitted { config, scores, stored, parameters: trained.ema }
+        Fitted { scores, stored, parameters: trained.ema }
     }
 
     pub(super) fn load(
@@ -57,12 +51,12 @@ impl Fitted {
             return Err(broken(format!("its network is {:?}, expected {expected:?}", parameters.config())));
         }
         reconstruction_score::check_layers(&scores, stored.layers.len())?;
-        Ok(Fitted { config, scores, stored, parameters })
+        Ok(Fitted { scores, stored, parameters })
     }
 
     /// What the network makes of samples, in batches of one size: a sample's result does not depend on its company.
     fn reconstruct(&self, z: &[f32], context: &ScoreContext<'_>) -> Result<Vec<f32>, DetectorError> {
-        let (dim, batch) = (self.parameters.config().dim, self.config.train.batch_size);
+        let (dim, batch) = (self.parameters.config().dim, SCORED_AT_ONCE);
         let mut engine = context.compute.engine(Precision::F32)?;
         let steps = vec![0; batch];
         let (mut padded, mut found) = (vec![0.0; batch * dim], vec![0.0; batch * dim]);

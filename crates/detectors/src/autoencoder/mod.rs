@@ -123,7 +123,7 @@ impl Detector for Autoencoder {
         let mut engine = context.compute.engine(Precision::F32)?;
         let trained = training.run(engine.as_mut(), &mut context.training());
         let trained = trained.map_err(|error| DetectorError::training(error, train.features().ids()))?;
-        Ok(Box::new(Fitted::new(self.config.clone(), self.scores.clone(), features.layers().to_vec(), trained)))
+        Ok(Box::new(Fitted::new(self.scores.clone(), features.layers().to_vec(), trained)))
     }
 
     fn load(&self, bytes: &[u8]) -> Result<Box<dyn FittedDetector>, DetectorError> {

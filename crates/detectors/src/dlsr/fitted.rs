@@ -13,7 +13,7 @@ use super::evidence::Evidence;
 use super::normalise::Statistics;
 use super::scores::{Moment, Reach, Score, Term};
 use super::{KIND, NetworkConfig};
-use crate::{Curve, DetectorError, FittedDetector, ScoreContext, Unlabeled, check_scores};
+use crate::{Curve, DetectorError, FittedDetector, SCORED_AT_ONCE, ScoreContext, Unlabeled, check_scores};
 
 /// Training samples that are kept, evenly spaced, to z-score numbers that are summed.
 const CALIBRATION: usize = 256;
@@ -142,7 +142,6 @@ impl Fitted {
         let trajectories = sampler.starts().len() * self.config.sample.draws;
         let noise = StreamNoise::new(Seed(self.stored.seed), context.first_index);
         let mut engine = context.compute.engine(self.config.precision)?;
-        let batch = self.config.train.batch_size;
         let mut evidence = Evidence::new(z, dim, layers, trajectories);
         let hidden: Vec<Option<usize>> =
             if self.config.hide_layers { (0..layers.len()).map(Some).collect() } else { vec![None] };
@@ -164,7 +163,7 @@ impl Fitted {
             };
             // Every sample is told once, however many passes it takes.
             let task = if pass == 0 { context.task } else { &Silent };
-            sampler.run(engine.as_mut(), models, z, batch, &noise, context.cancel, task, &mut observe)?;
+            sampler.run(engine.as_mut(), models, z, SCORED_AT_ONCE, &noise, context.cancel, task, &mut observe)?;
         }
         Ok(evidence)
     }

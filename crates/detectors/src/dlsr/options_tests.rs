@@ -78,7 +78,7 @@ fn layers_make_up_the_whole() {
         "mse-skip-first",
     ];
     assert_eq!(names, want);
-    for row in 0..40 {
+    for (row, _) in columns[0].iter().enumerate() {
         let at = |column: usize| columns[column][row];
         assert!(close(at(1), 12.0 * at(0)));
         assert!(close(at(1), 4.0 * at(2) + 8.0 * at(3)));
@@ -165,8 +165,8 @@ fn statistics_of_the_training_samples_take_out_scale_and_place() {
 #[test]
 fn hidden_layers_are_rebuilt_from_the_others() {
     let (_, columns) = run(&json!({"hide_layers": true}), &[json!("mse"), json!({"mse": {"layers": [1, 2]}})]);
-    for row in 0..40 {
-        assert!(close(12.0 * columns[0][row], 4.0 * columns[1][row] + 8.0 * columns[2][row]));
+    for (row, whole) in columns[0].iter().enumerate() {
+        assert!(close(12.0 * whole, 4.0 * columns[1][row] + 8.0 * columns[2][row]));
     }
     assert_ne!(columns, run(&json!({}), &[json!("mse"), json!({"mse": {"layers": [1, 2]}})]).1);
 }
@@ -207,6 +207,9 @@ fn impossible_scores_are_refused_with_what_is_possible() {
     assert!(refused(&none, &[json!({"mfsim": {"reduce": "sum"}})]).contains("unknown key `reduce`"));
     assert!(refused(&none, &[json!({"zsum": {"of": []}})]).contains("at least one score"));
     assert!(refused(&none, &[json!({"zsum": {"of": ["mse"], "weights": [1, 2]}})]).contains("one weight each"));
+    assert!(refused(&none, &[json!({"zsum": {"of": ["mse"], "name": "../x"}})]).contains("letters"));
+    let long = json!({"zsum": {"of": [{"mfsim": {"steps": "all"}}]}});
+    assert!(refused(&json!({"sample": {"start": 30}}), &[long]).contains("give it a `name`"));
     assert!(refused(&none, &[json!({"zsum": {"of": ["mze"]}})]).contains("did you mean \"mse\"?"));
     let third = detector(&none, &[json!({"mse": {"layer": 3}})]).expect("known when the layers are");
     assert!(matches!(third.check_layers(2), Err(DetectorError::TooFewLayers { needed: 3, found: 2, .. })));

@@ -243,6 +243,14 @@ fn sum(options: &Map<String, Value>, visited: Option<&[u32]>) -> Result<Score, D
         let names: Vec<String> = parts.iter().map(|term| term.name()).collect();
         format!("zsum-{}", names.join("+"))
     });
+    // A score's name is part of the names of files.
+    if !text::is_plain_name(&name) {
+        let message = format!(
+            "the score is called {name:?}; give it a `name` of 1 to {} letters, digits, `-`, `_`, `.`, `+` and `=`",
+            text::LONGEST_NAME
+        );
+        return Err(refuse(place, message));
+    }
     Ok(Score::Sum { name, terms: parts.into_iter().zip(weights).collect() })
 }
 

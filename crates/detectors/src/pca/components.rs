@@ -26,15 +26,17 @@ pub(super) fn find(z: &[f32], width: usize, cancel: &Cancel, task: &dyn Task) ->
         mean.iter_mut().zip(row).for_each(|(sum, &x)| *sum += f64::from(x));
     }
     mean.iter_mut().for_each(|sum| *sum /= rows as f64);
-    let centred: Vec<f64> =
-        z.chunks_exact(width).flat_map(|row| row.iter().zip(&mean).map(|(&x, mean)| f64::from(x) - mean)).collect();
     let mut covariance = vec![0.0f64; width * width];
     covariance.par_chunks_mut(COLUMNS * width).enumerate().try_for_each(|(block, sums)| {
         cancel.check()?;
         let first = block * COLUMNS;
-        for row in centred.chunks_exact(width) {
-            for (sums, &factor) in sums.chunks_exact_mut(width).zip(&row[first..]) {
-                sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += factor * x);
+        let mut centred = vec![0.0f64; width];
+        for row in z.chunks_exact(width) {
+            for ((centred, &x), mean) in centred.iter_mut().zip(row).zip(&mean) {
+                *centred = f64::from(x) - mean;
+            }
+            for (sums, &factor) in sums.chunks_exact_mut(width).zip(&centred[first..]) {
+                sums.iter_mut().zip(&centred).for_each(|(sum, x)| *sum += factor * x);
             }
         }
         sums.iter_mut().for_each(|sum| *sum /= rows as f64);

@@ -74,6 +74,9 @@ impl Pca {
     }
 }
 
+/// Columns at most: the decomposition is one thread's, and its time grows with their third power.
+const MOST_COLUMNS: usize = 4096;
+
 /// Builds it for the registry.
 pub(crate) fn build(config: Value, scores: &[ScoreSpec]) -> Result<Box<dyn Detector>, DetectorError> {
     Ok(Box::new(Pca::new(config, scores)?))
@@ -119,6 +122,13 @@ impl Detector for Pca {
         let z = train.z_scored(KIND)?;
         let features = train.features();
         self.check_layers(features.layers().len())?;
+        if features.width() > MOST_COLUMNS {
+            let message = format!(
+                "principal components of {} columns would take hours: at most {MOST_COLUMNS}; choose fewer layers or a smaller image",
+                features.width()
+            );
+            return Err(DetectorError::Config { place: "features".into(), message });
+        }
         let task = context.progress.task("principal components", "columns", features.width() as u64, 0);
         let found = components::find(&z, features.width(), context.cancel, task.as_ref())?;
         let (most, total) = (found.values.len(), found.values.iter().sum::<f64>());

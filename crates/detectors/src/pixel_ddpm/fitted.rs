@@ -12,7 +12,7 @@ use super::{KIND, PixelDdpmConfig};
 use crate::input::{self, Input};
 use crate::reconstruction_score::{self, ReconstructionScore};
 use crate::stored;
-use crate::{Curve, DetectorError, FittedDetector, ScoreContext, Unlabeled, check_scores};
+use crate::{Curve, DetectorError, FittedDetector, SMALL_SCORED_AT_ONCE, ScoreContext, Unlabeled, check_scores};
 
 #[derive(Debug)]
 pub(super) struct Fitted {
@@ -72,7 +72,7 @@ impl FittedDetector for Fitted {
         let made = self.network.reconstruct(
             &self.parameters,
             &sample,
-            (self.config.train.batch_size, &self.config.sample),
+            (SMALL_SCORED_AT_ONCE, &self.config.sample),
             (Seed(self.stored.seed), context.first_index),
             (context.cancel, context.task),
         )?;

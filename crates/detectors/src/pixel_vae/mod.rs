@@ -85,7 +85,7 @@ impl PixelVae {
     }
 
     fn setting(&self) -> Setting {
-        let batch = self.config.train.batch_size;
+        let batch = crate::SMALL_SCORED_AT_ONCE;
         Setting { kind: KIND, input: Input::Pixels, batch, scores: self.scores.clone() }
     }
 }

@@ -44,7 +44,7 @@ impl VaeDetector {
     }
 
     fn setting(&self) -> Setting {
-        let batch = self.config.train.batch_size;
+        let batch = crate::SMALL_SCORED_AT_ONCE;
         Setting { kind: KIND, input: Input::ZScored, batch, scores: self.scores.clone() }
     }
 }

@@ -23,6 +23,11 @@ pub trait LfdnEngine: Send {
     /// A short name for reports: `plain`, `fused`.
     fn name(&self) -> &'static str;
 
+    /// Whether a row's prediction may differ in its last bits with the number of rows of the call: then batches are padded to one size.
+    fn rows_depend_on_their_number(&self) -> bool {
+        true
+    }
+
     /// The network's prediction of the clean samples.
     ///
     /// # Shapes
@@ -61,7 +66,9 @@ pub trait LfdnEngine: Send {
         parts: &[Batch<'_>],
     ) -> Result<f64, DiffusionError> {
         let mut gradients = state.take_gradients()?;
-        let loss = accumulate::gradients(self, &state.parameters, parts, &mut gradients)?;
+        let mut sum = state.take_accumulated();
+        let loss = accumulate::gradients(self, &state.parameters, parts, &mut gradients, &mut sum)?;
+        state.keep_accumulated(sum);
         if loss.is_finite() {
             optimiser.step(state, &gradients, learning_rate)?;
         }

@@ -48,7 +48,7 @@ struct Run<'a> {
 struct Rows<'a> {
     /// Rows of `z`.
     rows: &'a [usize],
-    /// The samples, `[batch_size, dim]`, zero behind the rows.
+    /// The samples, `[room, dim]`: as many as there are rows, or `batch_size` with zeros behind them where the engine wants that.
     z: Vec<f32>,
     /// Their forward noise, likewise.
     forward: Vec<f32>,
@@ -90,7 +90,7 @@ impl Sampler {
     /// Reconstructs every row of `z` with each of the models, under the same noise, as often as there are draws and start steps;
     /// `observe` sees every evaluation of the network, [`Sampler::evaluations`] of them for a row and model.
     ///
-    /// Rows are taken in batches of `batch_size`, the last one padded with zeros, so that products always have the same shape. With a
+    /// Rows are taken in batches of `batch_size`; for an engine whose rows depend on their number, shorter ones are padded with zeros. With a
     /// random stride, only rows that drew the same one share a batch. `task` advances by the number of rows in all.
     ///
     /// # Errors
@@ -196,7 +196,7 @@ impl Sampler {
                 run.fill(draw, k + 1, rows, &mut fresh[..used]);
             }
             // Padding has the step of the rows: an engine may compute what belongs to a step once for all rows.
-            let steps = vec![t; run.batch_size];
+            let steps = vec![t; prediction.len() / dim];
             for (model, state) in states.iter_mut().enumerate() {
                 let input = self.shown(state, dim, &mut copy);
                 run.engine.predict(run.models[model], input, &steps, &mut prediction)?;
@@ -222,7 +222,8 @@ impl Run<'_> {
     /// The samples and the forward noise of some rows.
     fn rows<'b>(&self, draw: usize, rows: &'b [usize]) -> Rows<'b> {
         let dim = self.dim;
-        let [mut z, mut forward] = [0, 1].map(|_| vec![0.0; self.batch_size * dim]);
+        let room = if self.engine.rows_depend_on_their_number() { self.batch_size } else { rows.len() };
+        let [mut z, mut forward] = [0, 1].map(|_| vec![0.0; room * dim]);
         for (to, &row) in z.chunks_mut(dim).zip(rows) {
             to.copy_from_slice(&self.z[row * dim..(row + 1) * dim]);
         }

@@ -1,5 +1,6 @@
 //! A detector that stands beside the experiment's own in every table.
 
+use oodlab_base::text;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -57,7 +58,7 @@ pub fn parts(section: &Map<String, Value>) -> Result<Parts, String> {
     };
     let name = match section.remove("name") {
         None => kind.clone(),
-        Some(Value::String(name)) if is_plain(&name) => name,
+        Some(Value::String(name)) if text::is_plain_name(&name) => name,
         Some(other) => {
             return Err(format!("`name` is {other}, expected letters, digits, `-`, `_`, `.`, `+` and `=`"));
         }
@@ -68,12 +69,6 @@ pub fn parts(section: &Map<String, Value>) -> Result<Parts, String> {
         Some(other) => return Err(format!("`scores` is {other}, expected a list")),
     };
     Ok(Parts { kind, name, scores, settings: section.into() })
-}
-
-/// Whether a name can be part of a file's name and of a table's cell.
-fn is_plain(name: &str) -> bool {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.+=".contains(c);
-    (1..=64).contains(&name.len()) && name.chars().all(plain) && !name.starts_with('.')
 }
 
 #[cfg(test)]

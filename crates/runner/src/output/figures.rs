@@ -70,7 +70,7 @@ fn run_figures(folder: &mut Folder<'_>, run: &ScoredRun, suffix: &str) -> Result
             for contender in &run.contenders {
                 for name in &contender.id.test.names {
                     let (id, ood) = columns(run, contender, name, at)?;
-                    let curve = RocSeries::new(&run.label(contender, name), &Counts::new(&id, ood)?);
+                    let curve = RocSeries::new(run.label(contender, name), &Counts::new(&id, ood)?);
                     series.push(if contender.control { curve.control() } else { curve });
                 }
             }

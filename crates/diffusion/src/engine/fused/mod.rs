@@ -157,6 +157,10 @@ impl LfdnEngine for Fused {
         "fused"
     }
 
+    fn rows_depend_on_their_number(&self) -> bool {
+        false
+    }
+
     fn predict(
         &mut self,
         parameters: &Parameters,
@@ -232,7 +236,9 @@ impl LfdnEngine for Fused {
             return Ok(loss);
         }
         let mut gradients = state.take_gradients()?;
-        let loss = accumulate::gradients(self, &state.parameters, parts, &mut gradients)?;
+        let mut sum = state.take_accumulated();
+        let loss = accumulate::gradients(self, &state.parameters, parts, &mut gradients, &mut sum)?;
+        state.keep_accumulated(sum);
         if loss.is_finite() {
             optimiser.step(state, &gradients, learning_rate)?;
         }
