@@ -22,6 +22,7 @@ mod stored;
 mod testing;
 pub mod vae;
 
+use oodlab_diffusion::Compute;
 use serde_json::Value;
 
 pub use error::DetectorError;
@@ -60,6 +61,14 @@ pub trait Detector: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// When a score needs more layers, or there are weights for another number of them.
     fn check_layers(&self, _layers: usize) -> Result<(), DetectorError> {
+        Ok(())
+    }
+
+    /// Refuses a device that cannot compute it as asked: known before anything is encoded.
+    ///
+    /// # Errors
+    /// When the device has no fast products of the precision.
+    fn check_compute(&self, _compute: &Compute) -> Result<(), DetectorError> {
         Ok(())
     }
 

@@ -86,9 +86,9 @@ fn measure(
     let mut engine: Box<dyn LfdnEngine> = match (config.plain, config.precision) {
         (false, precision) => compute.engine(precision)?,
         (true, Precision::F32) => Box::new(Plain::new()),
-        (true, Precision::Bf16) => {
-            let expected = "f32 with the plain engine".to_owned();
-            return Err(DiffusionError::Setting { name: "precision", found: "bf16".to_owned(), expected });
+        (true, other) => {
+            let (found, expected) = (other.name().to_owned(), "f32 with the plain engine".to_owned());
+            return Err(DiffusionError::Setting { name: "precision", found, expected });
         }
     };
     let seed = Seed(0);

@@ -202,6 +202,15 @@ pub enum DiffusionError {
     /// The processor has no fast products of that precision.
     #[error("this processor has no fast products in bf16 (Intel AMX on Linux): set the precision to f32")]
     NoBf16,
+    /// TF32 was asked for on the processor.
+    #[error("precision tf32 is that of a GPU's tensor cores; expected f32 or bf16 on the processor")]
+    NoTf32,
+    /// Weights that are NaN or infinite at the end of a training.
+    #[error("{count} weights are not finite after the last step: lower train.learning_rate or set train.clip_norm")]
+    NonFiniteWeights {
+        /// How many.
+        count: usize,
+    },
     /// Threads could not be started.
     #[error("threads: {0}")]
     Threads(#[from] rayon::ThreadPoolBuildError),

@@ -393,8 +393,8 @@ pub enum BenchCommand {
         /// Features a step
         #[arg(long, default_value_t = 256)]
         batch: usize,
-        /// Numbers to compute products with: f32, or bf16 where the device has fast products of it
-        #[arg(long, default_value = "f32", value_parser = ["f32", "bf16"])]
+        /// Numbers to compute products with: f32, bf16 where the device has fast products of it, or a GPU's tf32
+        #[arg(long, default_value = "f32", value_parser = ["f32", "bf16", "tf32"])]
         precision: String,
         /// What computes: the device's fastest engine (fused, on the CPU), or the plain one, which others are checked against
         #[arg(long, default_value = "fused", value_parser = ["fused", "plain"])]

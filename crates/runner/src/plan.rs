@@ -28,7 +28,7 @@ pub use backbone::Backbone;
 pub use training::Training;
 
 /// Raise when a run's meaning changes: the key of its folder and of the column `run`.
-const REVISION: u32 = 1;
+const REVISION: u32 = 2;
 
 /// An out-of-distribution set under one protocol.
 pub struct Outlier {
@@ -218,6 +218,7 @@ impl Planner<'_> {
             .text("benchmark", &benchmark.name)
             .key("id", &id_test.key());
         for contender in &contenders {
+            key = key.text("name", &contender.name);
             key = key.key("fit", &contender.fit.key()).config("score", &contender.fit.detector().score_config())?;
         }
         for shifted in &shifted {
@@ -275,16 +276,22 @@ pub fn detector(experiment: &Experiment) -> Result<Box<dyn Detector>> {
     {
         return Err(at("detector.layer_weights", "features.layer_weights is given too; keep one of them"));
     }
-    build(&parts.kind, section.into(), &experiment.scores).map_err(misplaced)
+    let weighted = experiment.features.layer_weights.is_some();
+    build(&parts.kind, section.into(), &experiment.scores).map_err(|error| match &*error {
+        DetectorError::Config { message, .. } if weighted && message.starts_with("unknown key `layer_weights`") => {
+            at("features.layer_weights", &format!("detector {} weighs no layers; leave it out", parts.kind))
+        }
+        _ => misplaced(*error),
+    })
 }
 
 fn build(
     kind: &str,
     settings: serde_json::Value,
     scores: &[serde_json::Value],
-) -> Result<Box<dyn Detector>, DetectorError> {
+) -> Result<Box<dyn Detector>, Box<DetectorError>> {
     let scores = scores.iter().map(ScoreSpec::parse).collect::<Result<Vec<_>, _>>()?;
-    oodlab_detectors::build(kind, settings, &scores)
+    Ok(oodlab_detectors::build(kind, settings, &scores)?)
 }
 
 fn contenders(
@@ -296,6 +303,7 @@ fn contenders(
 ) -> Result<Vec<Contender>> {
     let own = detector(experiment)?;
     own.check_layers(layers.len()).map_err(misplaced)?;
+    own.check_compute(&lab.compute).map_err(misplaced)?;
     let name = control::parts(&experiment.detector).map_or_else(|_| own.kind().to_owned(), |parts| parts.name);
     let mut found =
         vec![Contender { fit: Fit::new(lab, own, train, layers, seed)?, control: false, name: name.clone() }];
@@ -319,6 +327,7 @@ fn contenders(
         let detector =
             build(&parts.kind, parts.settings, &parts.scores).map_err(|error| at(&place, &error.to_string()))?;
         detector.check_layers(layers.len()).map_err(|error| at(&place, &error.to_string()))?;
+        detector.check_compute(&lab.compute).map_err(|error| at(&place, &error.to_string()))?;
         found.push(Contender { fit: Fit::new(lab, detector, train, layers, seed)?, control: true, name: parts.name });
     }
     Ok(found)

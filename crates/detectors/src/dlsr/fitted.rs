@@ -13,6 +13,7 @@ use super::evidence::Evidence;
 use super::normalise::Statistics;
 use super::scores::{Moment, Reach, Score, Term};
 use super::{KIND, NetworkConfig};
+use crate::stored::{self, to_bits as bits};
 use crate::{Curve, DetectorError, FittedDetector, SCORED_AT_ONCE, ScoreContext, Unlabeled, check_scores};
 
 /// Training samples that are kept, evenly spaced, to z-score numbers that are summed.
@@ -43,7 +44,7 @@ struct Stored {
     loss_bits: Vec<u64>,
     /// The same of the held-out samples; empty where none were held out.
     validation_bits: Vec<u64>,
-    /// Epochs (from 1) whose weights are the last model's, where training stopped early.
+    /// The epoch (from 1) whose weights are the last model's, with `train.patience`; otherwise they are those of the last epoch.
     best_epoch: Option<usize>,
     /// Bits of each channel's mean and deviation; empty where samples are normalised by themselves.
     mean_bits: Vec<u64>,
@@ -52,10 +53,6 @@ struct Stored {
 
 const MODELS: [&str; 2] = ["first", "last"];
 const CALIBRATION_NAME: &str = "calibration";
-
-fn bits(values: &[f64]) -> Vec<u64> {
-    values.iter().map(|value| value.to_bits()).collect()
-}
 
 fn numbers(bits: &[u64]) -> Vec<f64> {
     bits.iter().map(|&bits| f64::from_bits(bits)).collect()
@@ -79,7 +76,7 @@ impl Fitted {
             seed: seed.0,
             loss_bits: bits(&trained.losses),
             validation_bits: bits(&trained.validation),
-            best_epoch: trained.best_epoch,
+            best_epoch: config.train.patience.and(trained.best_epoch),
             mean_bits: bits(&statistics.mean),
             deviation_bits: bits(&statistics.deviation),
         };
@@ -93,19 +90,14 @@ impl Fitted {
 
     pub(super) fn load(config: DlsrConfig, scores: Vec<Score>, bytes: &[u8]) -> Result<Fitted, DetectorError> {
         let broken = |message: String| DetectorError::Stored { kind: KIND, message };
-        let (header, found, extras) = models::read(bytes, &MODELS, &[CALIBRATION_NAME])?;
+        let read = models::read(bytes, &MODELS, &[CALIBRATION_NAME]);
+        let (header, found, extras) = read.map_err(|error| broken(error.to_string()))?;
         let stored: Stored = serde_json::from_str(&header).map_err(|error| broken(error.to_string()))?;
         let [first, last] = <[Parameters; 2]>::try_from(found).map_err(|_| broken("expected two models".into()))?;
         let [calibration] =
             <[Vec<f32>; 1]>::try_from(extras).map_err(|_| broken("expected calibration samples".into()))?;
         let sizes = last.config();
-        let mut end = 0;
-        for layer in &stored.layers {
-            if layer.start != end || layer.end <= layer.start {
-                return Err(broken(format!("layer {:?} is out of place", layer.name)));
-            }
-            end = layer.end;
-        }
+        let end = stored::check_layers(&stored.layers).map_err(broken)?;
         if end != sizes.dim {
             return Err(broken(format!("the layers have {end} channels, the network {}", sizes.dim)));
         }
@@ -291,8 +283,11 @@ impl FittedDetector for Fitted {
         };
         let mut curves = vec![curve("loss", "training loss (mean squared error)", &self.stored.loss_bits)];
         if !self.stored.validation_bits.is_empty() {
-            let label = "loss of held-out in-distribution samples (mean squared error)";
-            curves.push(curve("validation", label, &self.stored.validation_bits));
+            let mut label = "loss of held-out in-distribution samples (mean squared error)".to_owned();
+            if let Some(epoch) = self.stored.best_epoch {
+                label += &format!("; weights of epoch {epoch}");
+            }
+            curves.push(curve("validation", &label, &self.stored.validation_bits));
         }
         curves
     }

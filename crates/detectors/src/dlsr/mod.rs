@@ -9,7 +9,7 @@ mod fitted;
 mod normalise;
 mod scores;
 
-use oodlab_diffusion::{Hide, Objective, Schedule, Stride, Training};
+use oodlab_diffusion::{Compute, DiffusionError, Hide, Objective, Schedule, Stride, Training};
 use serde_json::{Value, json};
 
 pub use config::{DlsrConfig, NetworkConfig};
@@ -87,6 +87,14 @@ impl Detector for Dlsr {
 
     fn check_layers(&self, layers: usize) -> Result<(), DetectorError> {
         fitted::check_layer_count(&self.config, &self.scores, layers)
+    }
+
+    fn check_compute(&self, compute: &Compute) -> Result<(), DetectorError> {
+        let refuse = |error: DiffusionError| DetectorError::Config {
+            place: "detector.precision".into(),
+            message: error.to_string(),
+        };
+        compute.engine(self.config.precision).map(|_| ()).map_err(refuse)
     }
 
     fn fit(

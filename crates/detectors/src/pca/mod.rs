@@ -119,9 +119,7 @@ impl Detector for Pca {
         train: &Unlabeled<'_>,
         context: &mut FitContext<'_>,
     ) -> Result<Box<dyn FittedDetector>, DetectorError> {
-        let z = train.z_scored(KIND)?;
         let features = train.features();
-        self.check_layers(features.layers().len())?;
         if features.width() > MOST_COLUMNS {
             let message = format!(
                 "principal components of {} columns would take hours: at most {MOST_COLUMNS}; choose fewer layers or a smaller image",
@@ -129,6 +127,8 @@ impl Detector for Pca {
             );
             return Err(DetectorError::Config { place: "features".into(), message });
         }
+        let z = train.z_scored(KIND)?;
+        self.check_layers(features.layers().len())?;
         let task = context.progress.task("principal components", "columns", features.width() as u64, 0);
         let found = components::find(&z, features.width(), context.cancel, task.as_ref())?;
         let (most, total) = (found.values.len(), found.values.iter().sum::<f64>());

@@ -16,6 +16,20 @@ pub enum Precision {
     F32,
     /// Factors rounded to bfloat16 (8 bits), sums in single precision; everything else stays f32.
     Bf16,
+    /// Factors rounded to TF32 (11 bits) by a GPU's tensor cores, sums in single precision. Not for the processor.
+    Tf32,
+}
+
+impl Precision {
+    /// As configurations and reports write it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Precision::F32 => "f32",
+            Precision::Bf16 => "bf16",
+            Precision::Tf32 => "tf32",
+        }
+    }
 }
 
 /// The device that networks run on: the processor, unless a GPU is handed in.

@@ -194,6 +194,7 @@ impl SmallTraining<'_> {
             }
         }
         let Underway { state, losses, .. } = underway;
+        crate::train::check_finite(&state.average)?;
         parameters.values_mut().copy_from_slice(&state.average);
         Ok(SmallTrained { parameters, losses })
     }

@@ -19,6 +19,7 @@ pub(crate) use objective::check_hidden;
 pub use objective::{Hide, Objective};
 use plan::Plan;
 use underway::Underway;
+pub(crate) use underway::check_finite;
 
 /// What training reports to and asks.
 pub struct TrainContext<'a> {

@@ -93,8 +93,18 @@ impl Underway {
             None => (self.state.parameters, self.state.ema),
         };
         let average = if ema { average } else { parameters.clone() };
+        // The loss of a step looks at the weights before it: those after the last one are looked at here.
+        check_finite(average.values())?;
         let (losses, validation) = (self.losses, self.validation);
         Ok(Trained { first, parameters, ema: average, losses, validation, rates, best_epoch, stopped })
+    }
+}
+
+/// Refuses weights that are not finite.
+pub(crate) fn check_finite(weights: &[f32]) -> Result<(), DiffusionError> {
+    match weights.iter().filter(|weight| !weight.is_finite()).count() {
+        0 => Ok(()),
+        count => Err(DiffusionError::NonFiniteWeights { count }),
     }
 }
 

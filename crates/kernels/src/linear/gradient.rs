@@ -103,6 +103,9 @@ fn each_tile(
     by_features: &[f32],
     work: impl Fn(usize, &dyn Fn(*mut f32)) + Sync,
 ) -> Result<(), ShapeError> {
+    if shape.rows == 0 {
+        return Err(ShapeError { kernel: KERNEL, buffer: "rows", expected: 1, found: 0 });
+    }
     check_panels("gradient of the output", shape.rows, shape.outputs, out_gradient)?;
     expect(KERNEL, "input by features", super::layout::by_features_len(shape.rows, shape.inputs), by_features.len())?;
     #[cfg(all(target_arch = "x86_64", target_os = "linux"))]

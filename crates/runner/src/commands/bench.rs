@@ -38,7 +38,11 @@ pub fn run(command: &BenchCommand, threads: Option<u16>, gpu: Option<&Gpu>, json
                 network: LfdnConfig::new(*dim, *width, *blocks),
                 batch: *batch,
                 threads: threads.map_or(0, usize::from),
-                precision: if precision == "bf16" { LfdnPrecision::Bf16 } else { LfdnPrecision::F32 },
+                precision: match precision.as_str() {
+                    "bf16" => LfdnPrecision::Bf16,
+                    "tf32" => LfdnPrecision::Tf32,
+                    _ => LfdnPrecision::F32,
+                },
                 plain: engine == "plain",
                 seconds: *seconds,
             };
@@ -82,10 +86,7 @@ fn describe(report: &BenchReport) -> String {
 }
 
 fn describe_lfdn(report: &LfdnReport) -> String {
-    let precision = match report.precision {
-        LfdnPrecision::F32 => "f32",
-        LfdnPrecision::Bf16 => "bf16",
-    };
+    let precision = report.precision.name();
     format!(
         "{:.1} million parameters, batch {}, {} threads, {precision}, engine {} (medians of {} or more)\n\
          training            {:.1} features/s, {:.3} s a step\n\

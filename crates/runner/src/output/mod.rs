@@ -311,7 +311,7 @@ fn notes(plan: &Plan, scored: &[ScoredRun], failures: &BTreeMap<String, String>)
         scored.iter().flat_map(|run| &run.partial).map(|set| format!("partial: {set}")).collect();
     let missing = plan.missing.iter().map(|(set, how)| format!("missing: {set}, in no mean above; {how}"));
     let failed = failures.iter().map(|(run, error)| format!("failed: run {run}: {error}"));
-    let signs = sign::notes(scored.iter().flat_map(|run| &run.rows));
+    let signs = sign::note(scored.iter().flat_map(|run| &run.rows));
     trained
         .into_iter()
         .chain(signs)

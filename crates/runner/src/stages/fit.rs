@@ -140,8 +140,9 @@ impl Checkpoints for StoredCheckpoints<'_> {
         let steps = usize::try_from(steps)?;
         self.artifact.write_part(steps, bytes)?;
         (self.cost, self.since) = (Some(self.asked.elapsed()), Instant::now());
+        // A later one that could not be used goes too, or it would be found again.
         for old in self.artifact.parts()? {
-            if old < steps {
+            if old != steps {
                 self.artifact.remove_part(old)?;
             }
         }

@@ -43,7 +43,7 @@ pub struct Cuda {
 }
 
 impl Cuda {
-    /// An engine on this GPU. `f32` products are in full single precision; `bf16` rounds factors to bfloat16 where the GPU's
+    /// An engine on this GPU. `f32` products are in full single precision; `bf16` and `tf32` round factors where the GPU's
     /// tensor cores do so, and leaves everything else as it is.
     ///
     /// # Errors
@@ -52,6 +52,7 @@ impl Cuda {
         let factors = match precision {
             Precision::F32 => Factors::Full,
             Precision::Bf16 => Factors::Bf16,
+            Precision::Tf32 => Factors::Tf32,
         };
         let products = Products { gpu: gpu.clone(), factors };
         Ok(Cuda { products, models: Models::default(), residents: Residents::default(), work: None })

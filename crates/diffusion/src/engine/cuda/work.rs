@@ -81,7 +81,10 @@ impl Work {
     ) -> Result<(), CudaError> {
         let LfdnConfig { width, dim, .. } = self.config;
         let steps = self.load(x, t)?;
-        if !model.times.contains_key(&steps) {
+        // Lists of several steps hardly come twice: only single ones, those of a reconstruction, are kept.
+        if steps.len() > 1 {
+            self.time.compute(products, &self.places, &model.parameters, width, &steps)?;
+        } else if !model.times.contains_key(&steps) {
             if model.times.len() >= KEPT_STEPS {
                 model.times.clear();
             }

@@ -57,6 +57,7 @@ impl Fused {
         match precision {
             Precision::F32 => Ok(Fused::with(Numbers::single(InstructionSet::detect()))),
             Precision::Bf16 => Numbers::half().map(Fused::with).ok_or(DiffusionError::NoBf16),
+            Precision::Tf32 => Err(DiffusionError::NoTf32),
         }
     }
 
