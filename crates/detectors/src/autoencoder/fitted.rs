@@ -54,21 +54,24 @@ impl Fitted {
         Ok(Fitted { scores, stored, parameters })
     }
 
-    /// What the network makes of samples, in batches of one size: a sample's result does not depend on its company.
+    /// What the network makes of samples; a sample's result does not depend on its company.
     fn reconstruct(&self, z: &[f32], context: &ScoreContext<'_>) -> Result<Vec<f32>, DetectorError> {
-        let (dim, batch) = (self.parameters.config().dim, SCORED_AT_ONCE);
-        let mut engine = context.compute.engine(Precision::F32)?;
-        let steps = vec![0; batch];
-        let (mut padded, mut found) = (vec![0.0; batch * dim], vec![0.0; batch * dim]);
+        let dim = self.parameters.config().dim;
         let mut made = Vec::with_capacity(z.len());
-        for part in z.chunks(batch * dim) {
-            context.cancel.check()?;
-            padded[..part.len()].copy_from_slice(part);
-            padded[part.len()..].fill(0.0);
-            engine.predict(&self.parameters, &padded, &steps, &mut found)?;
-            made.extend_from_slice(&found[..part.len()]);
-            context.task.advance((part.len() / dim) as u64);
-        }
+        context.compute.score(Precision::F32, |engine| {
+            for part in z.chunks(SCORED_AT_ONCE * dim) {
+                context.cancel.check()?;
+                let rows = part.len() / dim;
+                let room = if engine.rows_depend_on_their_number() { SCORED_AT_ONCE } else { rows };
+                let mut padded = part.to_vec();
+                padded.resize(room * dim, 0.0);
+                let mut found = vec![0.0; room * dim];
+                engine.predict(&self.parameters, &padded, &vec![0; room], &mut found)?;
+                made.extend_from_slice(&found[..part.len()]);
+                context.task.advance(rows as u64);
+            }
+            Ok::<(), DetectorError>(())
+        })?;
         Ok(made)
     }
 }

@@ -133,7 +133,6 @@ impl Fitted {
         let sampler = self.config.sampler()?;
         let trajectories = sampler.starts().len() * self.config.sample.draws;
         let noise = StreamNoise::new(Seed(self.stored.seed), context.first_index);
-        let mut engine = context.compute.engine(self.config.precision)?;
         let mut evidence = Evidence::new(z, dim, layers, trajectories);
         let hidden: Vec<Option<usize>> =
             if self.config.hide_layers { (0..layers.len()).map(Some).collect() } else { vec![None] };
@@ -155,7 +154,9 @@ impl Fitted {
             };
             // Every sample is told once, however many passes it takes.
             let task = if pass == 0 { context.task } else { &Silent };
-            sampler.run(engine.as_mut(), models, z, SCORED_AT_ONCE, &noise, context.cancel, task, &mut observe)?;
+            context.compute.score(self.config.precision, |engine| {
+                sampler.run(engine, models, z, SCORED_AT_ONCE, &noise, context.cancel, task, &mut observe)
+            })?;
         }
         Ok(evidence)
     }

@@ -1,5 +1,8 @@
 //! What the work is to be computed with.
 
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
 use serde::{Deserialize, Serialize};
 
 use oodlab_kernels::cuda::Gpu;
@@ -32,10 +35,18 @@ impl Precision {
     }
 }
 
-/// The device that networks run on: the processor, unless a GPU is handed in.
-#[derive(Debug, Clone, Default)]
+/// The device that networks run on: the processor, unless a GPU is handed in. Clones share what they keep.
+#[derive(Clone, Default)]
 pub struct Compute {
     gpu: Option<Gpu>,
+    /// Engines that scored and are not in use.
+    idle: Arc<Mutex<Vec<(Precision, Box<dyn LfdnEngine>)>>>,
+}
+
+impl fmt::Debug for Compute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Compute").field("gpu", &self.gpu).finish_non_exhaustive()
+    }
 }
 
 impl Compute {
@@ -65,5 +76,31 @@ impl Compute {
             return Ok(Box::new(Cuda::new(gpu, precision)?));
         }
         Ok(Box::new(Fused::new(precision)?))
+    }
+
+    /// Scores with the engine of an earlier call where that is not in use: what it keeps of a model serves the next samples.
+    ///
+    /// # Errors
+    /// As [`Compute::engine`], and what the work says.
+    pub fn score<T, E: From<DiffusionError>>(
+        &self,
+        precision: Precision,
+        work: impl FnOnce(&mut dyn LfdnEngine) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let kept = self.idle.lock().ok().and_then(|mut idle| {
+            let at = idle.iter().position(|(known, _)| *known == precision)?;
+            Some(idle.swap_remove(at).1)
+        });
+        let mut engine = match kept {
+            Some(engine) => engine,
+            None => self.engine(precision)?,
+        };
+        let done = work(engine.as_mut())?;
+        if let Ok(mut idle) = self.idle.lock()
+            && idle.iter().all(|(known, _)| *known != precision)
+        {
+            idle.push((precision, engine));
+        }
+        Ok(done)
     }
 }
