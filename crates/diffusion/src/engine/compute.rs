@@ -40,8 +40,11 @@ impl Precision {
 pub struct Compute {
     gpu: Option<Gpu>,
     /// Engines that scored and are not in use.
-    idle: Arc<Mutex<Vec<(Precision, Box<dyn LfdnEngine>)>>>,
+    idle: Arc<Mutex<Vec<Idle>>>,
 }
+
+/// An engine and what it computes in.
+type Idle = (Precision, Box<dyn LfdnEngine>);
 
 impl fmt::Debug for Compute {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -59,7 +62,7 @@ impl Compute {
     /// A GPU.
     #[must_use]
     pub fn gpu(gpu: Gpu) -> Compute {
-        Compute { gpu: Some(gpu) }
+        Compute { gpu: Some(gpu), ..Compute::default() }
     }
 
     /// The GPU, if it is one.
