@@ -209,6 +209,7 @@ fn class_names_are_those_of_their_sets() {
 /// The built-in benchmarks, besides `mini`.
 const BENCHMARKS: [&str; 18] = [
     "cifar10-far",
+    "cifar10-near",
     "dlsr-table1",
     "dlsr-table10-cifar10",
     "dlsr-table10-cifar100",

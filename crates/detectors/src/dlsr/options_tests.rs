@@ -125,8 +125,12 @@ fn levels_and_draws_are_averaged() {
         assert!(close(both[0][row], (three[0][row] + eight[0][row]) / 2.0));
         assert!(close(both[1][row], (three[1][row] + eight[1][row]) / 2.0));
     }
-    let draws = run(&json!({"sample": {"draws": 3}}), &mse).1;
-    assert_ne!(draws, three);
+    let draws = run(&json!({"sample": {"draws": 2}}), &mse).1;
+    let second = run(&json!({"sample": {"first_draw": 1}}), &mse).1;
+    assert_ne!(second, three);
+    for row in 0..40 {
+        assert!(close(draws[0][row], (three[0][row] + second[0][row]) / 2.0));
+    }
 }
 
 #[test]

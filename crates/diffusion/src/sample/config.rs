@@ -100,6 +100,9 @@ pub struct SampleConfig {
     pub method: Method,
     /// Independent draws of all noise, 1 to 10000: a sample is reconstructed as often. Default 1.
     pub draws: usize,
+    /// Number of the first draw, 0 to 9999: draws of other numbers are other noise for the same trained network, so that a sweep of it shows
+    /// what noise alone does to a metric. Default 0.
+    pub first_draw: usize,
 }
 
 impl Default for SampleConfig {
@@ -111,6 +114,7 @@ impl Default for SampleConfig {
             variant: Variant::Paper,
             method: Method::Ddim,
             draws: 1,
+            first_draw: 0,
         }
     }
 }
@@ -132,6 +136,9 @@ impl SampleConfig {
         }
         if !(1..=MOST_DRAWS).contains(&self.draws) {
             return refuse("sample.draws", &self.draws, "1 to 10000");
+        }
+        if self.first_draw >= MOST_DRAWS {
+            return refuse("sample.first_draw", &self.first_draw, "0 to 9999");
         }
         Ok(())
     }

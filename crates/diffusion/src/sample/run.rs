@@ -13,7 +13,7 @@ use crate::{DiffusionError, LfdnEngine, Parameters};
 /// its trajectories.
 #[derive(Debug, Clone, Copy)]
 pub struct Observation<'a> {
-    /// The draw, from 0.
+    /// The draw's number, from `first_draw`.
     pub draw: usize,
     /// The start step of the trajectory.
     pub start: usize,
@@ -125,7 +125,7 @@ impl Sampler {
         let (count, passes) = (z.len() / dim, self.config.draws * together.len());
         let mut run = Run { engine, models, z, dim, batch_size, noise, observe };
         let (mut seen, mut shown) = (0, 0);
-        for draw in 0..self.config.draws {
+        for draw in (self.config.first_draw..).take(self.config.draws) {
             for starts in &together {
                 for (stride, rows) in self.strides(draw, starts[0], count, noise) {
                     for rows in rows.chunks(batch_size) {

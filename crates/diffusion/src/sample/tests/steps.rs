@@ -20,6 +20,7 @@ proptest! {
             variant: if released { Variant::Released } else { Variant::Paper },
             method: if ddpm { Method::Ddpm } else { Method::Ddim },
             draws: 1,
+            first_draw: 0,
         };
         let sampler = Sampler::new(&config, &schedule).expect("a legal setting");
         let found = sampler.steps();
