@@ -207,7 +207,7 @@ fn class_names_are_those_of_their_sets() {
 }
 
 /// The built-in benchmarks, besides `mini`.
-const BENCHMARKS: [&str; 18] = [
+const BENCHMARKS: [&str; 19] = [
     "cifar10-far",
     "cifar10-near",
     "dlsr-table1",
