@@ -129,7 +129,7 @@ impl Ddpm {
     }
 
     /// Factors of signal and noise at a step.
-    fn level(&self, step: usize) -> (f64, f64) {
+    pub(super) fn level(&self, step: usize) -> (f64, f64) {
         (self.alpha_bar[step].sqrt(), (1.0 - self.alpha_bar[step]).sqrt())
     }
 }

@@ -1,7 +1,9 @@
 use oodlab_base::{Cancel, Seed, Silent};
 
 use super::*;
-use crate::small::{SmallNetwork, SmallTrainConfig, SmallTrained, SmallTraining, tests::check_gradients};
+use crate::small::{
+    SmallNetwork, SmallParameters, SmallTrainConfig, SmallTrained, SmallTraining, tests::check_gradients,
+};
 use crate::{NoCheckpoints, TrainContext};
 
 fn network() -> Ddpm {
@@ -84,4 +86,42 @@ fn senseless_sizes_are_named_and_the_stated_ones_hold() {
     let count = |channels| Ddpm::new(32, channels).expect("valid").parameter_count();
     assert_eq!([count(16), count(32)], [276_051, 1_098_403]);
     assert_eq!(network().dim(), 192);
+}
+
+#[test]
+fn the_schedule_is_that_of_ho_et_al() {
+    // What is left of the signal's variance after the first, the middle and the last step (numpy, cumulative product of 1 - beta).
+    for (step, want) in [(0, 0.9999), (499, 0.07858724288177824), (999, 4.035829765375676e-05)] {
+        let (signal, noise) = network().level(step);
+        assert!((signal * signal / want - 1.0).abs() < 1e-9, "step {step}: {}", signal * signal);
+        assert!((signal * signal + noise * noise - 1.0).abs() < 1e-12);
+    }
+}
+
+/// Where no noise is predicted, the clean image is the noised one over its factor, and every later step keeps it.
+#[test]
+fn without_predicted_noise_the_noised_image_is_scaled_back() {
+    let network = network();
+    let mut parameters = SmallParameters::initialise("test", network.layout(), Seed(8)).expect("small");
+    parameters.values_mut().fill(0.0);
+    let x = images(3);
+    let work = (&Cancel::new(), &Silent as &dyn oodlab_base::Task);
+    let stream = Seed(1).stream("pixel ddpm reconstruction noise");
+    let mut noise = vec![0.0; x.len()];
+    for (row, noise) in noise.chunks_exact_mut(192).enumerate() {
+        oodlab_kernels::normal::fill(stream.child(7 + row as u64), 0, noise);
+    }
+    for (start, steps) in [(200, 1), (200, 4), (40, 3)] {
+        let config = PixelSampleConfig { start, steps };
+        let made = network.reconstruct(&parameters, &x, (2, &config), (Seed(1), 7), work).expect("reconstructs");
+        let left: f64 = (0..=start).map(|step| 1.0 - (1e-4 + (0.02 - 1e-4) * step as f64 / 999.0)).product();
+        let ratio = ((1.0 - left) / left).sqrt();
+        let mut inside = 0;
+        for (at, made) in made.iter().enumerate() {
+            let want = (f64::from(x[at]) + ratio * f64::from(noise[at])).clamp(-1.0, 1.0);
+            assert!((f64::from(*made) - want).abs() < 1e-5, "start {start}, value {at}: {made} instead of {want}");
+            inside += usize::from(want.abs() < 1.0);
+        }
+        assert!(inside > 100 && inside < x.len(), "{inside} values within the bounds");
+    }
 }

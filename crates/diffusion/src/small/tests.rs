@@ -105,6 +105,33 @@ fn gradients_are_those_of_the_loss() {
     check_gradients(&images(), 4e-3);
 }
 
+/// A network that answers its last biases whatever it is given: a posterior of mean (1, -2) and log-variance (0, ln 4), decoded to (1, 1).
+#[test]
+fn the_loss_of_known_answers_is_the_one_computed_by_hand() {
+    let network = Vae::new(VaeBody::Dense { dim: 2, width: 3 }, 2, 0.05).expect("valid sizes");
+    let mut parameters = SmallParameters::initialise("test", network.layout(), Seed(8)).expect("small");
+    parameters.values_mut().fill(0.0);
+    // The log-variance is 8 tanh(answer / 8).
+    let answer = (8.0 * (4f64.ln() / 8.0).atanh()) as f32;
+    let biases: [(&str, &[f32]); 2] = [("encoder.4.bias", &[1.0, -2.0, 0.0, answer]), ("decoder.7.bias", &[1.0, 1.0])];
+    for (name, values) in biases {
+        let entry = parameters.entries().iter().find(|entry| entry.name == name).expect("a last bias");
+        let span = entry.span.clone();
+        parameters.values_mut()[span].copy_from_slice(values);
+    }
+    let x = vec![3.0, -1.0, 0.5, 2.0];
+    let made = network.reconstruct(&parameters, &x, 2, (&Cancel::new(), &Silent)).expect("reconstructs");
+    assert_eq!(made.reconstruction, [1.0; 4]);
+    // 1/2 ((1 + 1 - 1 - 0) + (4 + 4 - 1 - ln 4)) = 4 - ln 2.
+    for divergence in made.divergence {
+        assert!((divergence - 3.306_852_8).abs() < 1e-5, "{divergence}");
+    }
+    // Squared errors 8 and 1.25: ((4 + 0.625) / 2 + 0.05 * 3.306853) / 2.
+    let x = Tensor::from_vec(x, (2, 2), &Device::Cpu).expect("a batch");
+    let (loss, _) = gradient(&network, &parameters, &x, Seed(5).stream("draws")).expect("a loss");
+    assert!((loss - 1.238_921_32).abs() < 1e-6, "{loss}");
+}
+
 #[test]
 fn a_killed_and_resumed_training_equals_an_uninterrupted_one() {
     let (network, samples) = (dense(), samples(12, 6));

@@ -26,6 +26,13 @@ fn so_it_does_on_the_fused_engine() {
     at_any_step(|| Box::new(Fused::new(Precision::F32).expect("single precision")));
 }
 
+#[test]
+fn so_it_does_in_bf16() {
+    if oodlab_kernels::simd::has_bf16() {
+        at_any_step(|| Box::new(Fused::new(Precision::Bf16).expect("the processor has it")));
+    }
+}
+
 fn at_any_step(engine: fn() -> Box<dyn LfdnEngine>) {
     let train = |training: &Training<'_>, keeper: &mut Keeper, every, cancel: &Cancel| {
         // A killed process begins with a new engine.

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::{AdamW, Batch, Fused, Parameters, Precision, TrainState};
 
 proptest! {
     #[test]
@@ -68,4 +69,42 @@ fn clipping_holds_a_step_back() {
     assert_ne!(plain(&z, &clipped).parameters, plain(&z, &config()).parameters);
     let wide = TrainConfig { clip_norm: Some(1e9), ..config() };
     assert_eq!(plain(&z, &wide).parameters, plain(&z, &config()).parameters);
+}
+
+/// Parts of unequal sizes weigh by their rows: a step of 5, 2 and 1 rows is the step of one batch of all 8.
+#[test]
+fn unequal_parts_are_one_large_batch() {
+    let engines: [fn() -> Box<dyn LfdnEngine>; 2] =
+        [|| Box::new(Plain::new()), || Box::new(Fused::new(Precision::F32).expect("single precision"))];
+    let (x, target) = (samples(8), samples(16)[8 * NETWORK.dim..].to_vec());
+    let t: Vec<u32> = (0..8).map(|row| row * 13 % 100).collect();
+    let part = |from: usize, to: usize| {
+        let span = from * NETWORK.dim..to * NETWORK.dim;
+        Batch { x: &x[span.clone()], t: &t[from..to], target: &target[span] }
+    };
+    // A large epsilon: a step follows the gradient's size, not only its sign.
+    let optimiser = AdamW::new(&TrainConfig { epsilon: 1e-2, ..config() });
+    for engine in engines {
+        let step = |parts: &[Batch<'_>]| {
+            let mut parameters = Parameters::initialise(NETWORK, Seed(3)).expect("small sizes");
+            let stream = Seed(4).stream("none is zero");
+            for (at, value) in parameters.values_mut().iter_mut().enumerate() {
+                *value += 0.2 * stream.normal(at as u64);
+            }
+            let (mut state, mut engine) = (TrainState::new(parameters), engine());
+            let loss = engine.train_step(&mut state, &optimiser, 1e-2, parts).expect("lengths agree");
+            engine.synchronise(&mut state).expect("on the processor");
+            (state, loss)
+        };
+        let (one, loss) = step(&[part(0, 8)]);
+        let (parts, of_parts) = step(&[part(0, 5), part(5, 7), part(7, 8)]);
+        assert!((loss - of_parts).abs() < 1e-6 * loss, "{of_parts} instead of {loss}");
+        let farthest = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        let moments = farthest(&parts.first_moment, &one.first_moment);
+        assert!(farthest(parts.parameters.values(), one.parameters.values()) < 1e-6);
+        assert!(moments < 1e-6, "{moments}");
+        // Rows that weigh otherwise give another gradient: the same rows in other company.
+        let (other, _) = step(&[part(0, 5), part(7, 8)]);
+        assert!(farthest(&other.first_moment, &one.first_moment) > 1e-3);
+    }
 }
