@@ -10,6 +10,7 @@ use oodlab_diffusion::{
     Fused, Hide, LfdnConfig, LfdnEngine, NoCheckpoints, Objective, Plain, Precision, SampleConfig, Sampler, Schedule,
     StreamNoise, TrainConfig, TrainContext, Training,
 };
+use oodlab_kernels::simd::has_bf16;
 
 const WRITE_TO: &str = "OODLAB_TEST_WRITE_TO";
 
@@ -17,14 +18,18 @@ const WRITE_TO: &str = "OODLAB_TEST_WRITE_TO";
 fn work(out: &Path) -> Result<(), Box<dyn Error>> {
     let mut report = String::new();
     // Odd sizes, sizes whose products are large enough to be split over threads, and the paper's width; the plain engine is slow.
-    let cases = [
-        (true, 37, 51, 2, 24, 100),
-        (true, 256, 320, 2, 128, 300),
-        (false, 37, 51, 2, 24, 100),
-        (false, 256, 320, 2, 128, 300),
-        (false, 720, 1440, 1, 128, 150),
+    let (plain, full, half) = (None, Some(Precision::F32), Some(Precision::Bf16));
+    let mut cases = vec![
+        (plain, 37, 51, 2, 24, 100),
+        (plain, 256, 320, 2, 128, 300),
+        (full, 37, 51, 2, 24, 100),
+        (full, 256, 320, 2, 128, 300),
+        (full, 720, 1440, 1, 128, 150),
     ];
-    for (plain, dim, width, blocks, batch, rows) in cases {
+    if has_bf16() {
+        cases.extend([(half, 37, 51, 2, 24, 100), (half, 256, 320, 2, 128, 300), (half, 720, 1440, 1, 128, 150)]);
+    }
+    for (precision, dim, width, blocks, batch, rows) in cases {
         let z: Vec<f32> = (0..rows * dim).map(|i| (i as f32 * 0.61).sin() * 1.3).collect();
         let config = TrainConfig {
             epochs: 2,
@@ -37,8 +42,10 @@ fn work(out: &Path) -> Result<(), Box<dyn Error>> {
         let network = LfdnConfig::new(dim, width, blocks);
         let objective = Objective::Denoise { schedule: &schedule, hide: Hide::Nothing };
         let training = Training { network, config: &config, objective, z: &z, seed: Seed(1) };
-        let mut engine: Box<dyn LfdnEngine> =
-            if plain { Box::new(Plain::new()) } else { Box::new(Fused::new(Precision::F32)?) };
+        let mut engine: Box<dyn LfdnEngine> = match precision {
+            None => Box::new(Plain::new()),
+            Some(precision) => Box::new(Fused::new(precision)?),
+        };
         let engine = engine.as_mut();
         let trained = training.run(
             engine,
@@ -92,7 +99,7 @@ fn one_two_and_three_threads_give_the_same_bits() -> Result<(), Box<dyn Error>> 
         assert!(status.status.success(), "{threads} threads: {}", String::from_utf8_lossy(&status.stdout));
         reports.push(std::fs::read_to_string(&out)?);
     }
-    assert_eq!(reports[0].lines().count(), 25);
+    assert_eq!(reports[0].lines().count(), if has_bf16() { 40 } else { 25 });
     assert_eq!(reports[0], reports[1], "one against two threads");
     assert_eq!(reports[0], reports[2], "one against three threads");
     assert_eq!(reports[0], reports[3], "one against two threads in products only");
