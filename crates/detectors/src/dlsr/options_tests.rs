@@ -1,22 +1,11 @@
 //! What goes beyond the paper's defaults: single layers and steps, sums, levels, draws, statistics, hidden layers.
 
 use oodlab_base::Cancel;
-use oodlab_features::{Features, Layer};
+use oodlab_features::Features;
 use serde_json::json;
 
 use super::*;
-use crate::testing;
-
-/// In-distribution rows lie on a curve in 12 channels; the others do not.
-fn features(rows: usize, inside: bool) -> Features {
-    let value = |row: usize, channel: usize| {
-        let phase = if inside { row as f32 * 0.7 } else { (row * row) as f32 * 3.1 + (channel * channel) as f32 };
-        (phase + channel as f32 * 0.9).sin() + 0.1 * channel as f32
-    };
-    let values = (0..rows * 12).map(|i| value(i / 12, i % 12)).collect();
-    let ids = (0..rows).map(|row| format!("sample{row}")).collect();
-    Features::new(Layer::consecutive([("one", 4), ("two", 8)]), ids, values).expect("valid features")
-}
+use crate::testing::{self, curve};
 
 fn detector(changes: &Value, scores: &[Value]) -> Result<Dlsr, DetectorError> {
     let mut config = json!({
@@ -33,9 +22,9 @@ fn detector(changes: &Value, scores: &[Value]) -> Result<Dlsr, DetectorError> {
 /// Names and columns of 40 samples from the outside, after fitting on 64 from the inside.
 fn run(changes: &Value, scores: &[Value]) -> (Vec<String>, Vec<Vec<f64>>) {
     let detector = detector(changes, scores).expect("valid settings");
-    let fitted = testing::fit(&detector, &features(64, true), 5).expect("fits");
+    let fitted = testing::fit(&detector, &curve(64, true), 5).expect("fits");
     let loaded = detector.load(&fitted.to_bytes().expect("bytes")).expect("its own bytes");
-    let given = features(40, false);
+    let given = curve(40, false);
     let columns = testing::score(fitted.as_ref(), &given, 0, &Cancel::new()).expect("scores");
     let again = testing::score(loaded.as_ref(), &given, 0, &Cancel::new()).expect("scores");
     assert_eq!(columns, again, "a stored detector scores the same");
@@ -115,6 +104,39 @@ fn a_sum_of_one_ranks_as_that_one_and_weights_count() {
     assert!(columns[1].iter().sum::<f64>() > 0.0);
 }
 
+/// The numbers by which a sum is scaled are those of the training samples (all of them, since they are few), noised as if they stood at
+/// 2^40: scored there again, each number has mean 0 and deviation 1, and a sum of two is the weighted sum of both.
+#[test]
+fn the_samples_that_a_sum_is_scaled_by_have_mean_0_and_deviation_1() {
+    let scores = [
+        json!("mse"),
+        json!("mfsim"),
+        json!({"zsum": {"of": ["mse"]}}),
+        json!({"zsum": {"of": ["mfsim"]}}),
+        json!({"zsum": {"of": ["mse", "mfsim"], "weights": [2, -0.5], "name": "both"}}),
+    ];
+    let detector = detector(&json!({}), &scores).expect("valid settings");
+    let train = curve(64, true);
+    let fitted = testing::fit(&detector, &train, 5).expect("fits");
+    let columns = testing::score(fitted.as_ref(), &train, 1 << 40, &Cancel::new()).expect("scores");
+    let moments = |values: &[f64]| {
+        let mean = values.iter().sum::<f64>() / values.len() as f64;
+        (mean, (values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / values.len() as f64).sqrt())
+    };
+    for (plain, scaled) in [(0, 2), (1, 3)] {
+        let (mean, deviation) = moments(&columns[plain]);
+        assert!(deviation > 0.0);
+        let found = moments(&columns[scaled]);
+        assert!(found.0.abs() < 1e-9 && (found.1 - 1.0).abs() < 1e-9, "{found:?}");
+        for (value, scaled) in columns[plain].iter().zip(&columns[scaled]) {
+            assert!(((value - mean) / deviation - scaled).abs() < 1e-9);
+        }
+    }
+    for ((a, b), both) in columns[2].iter().zip(&columns[3]).zip(&columns[4]) {
+        assert!((2.0 * a - 0.5 * b - both).abs() < 1e-9, "{both}");
+    }
+}
+
 #[test]
 fn levels_and_draws_are_averaged() {
     let mse = [json!("mse"), json!("mfsim")];
@@ -159,8 +181,8 @@ fn statistics_of_the_training_samples_take_out_scale_and_place() {
         let fitted = testing::fit(&detector, train, 5).expect("fits");
         testing::score(fitted.as_ref(), given, 0, &Cancel::new()).expect("scores").remove(0)
     };
-    let plain = score(&features(64, true), &features(40, false));
-    let other = score(&scaled(features(64, true)), &scaled(features(40, false)));
+    let plain = score(&curve(64, true), &curve(40, false));
+    let other = score(&scaled(curve(64, true)), &scaled(curve(40, false)));
     for (a, b) in plain.iter().zip(&other) {
         assert!((a - b).abs() < 0.02 * (1.0 + a), "{a} and {b}");
     }
@@ -179,7 +201,7 @@ fn hidden_layers_are_rebuilt_from_the_others() {
 fn held_out_samples_give_a_second_curve() {
     let train = json!({"epochs": 4, "batch_size": 16, "learning_rate": 2e-3, "holdout": 0.25});
     let detector = detector(&json!({"train": train}), &[json!("mse")]).expect("valid");
-    let fitted = testing::fit(&detector, &features(64, true), 5).expect("fits");
+    let fitted = testing::fit(&detector, &curve(64, true), 5).expect("fits");
     let curves = fitted.curves();
     assert_eq!(curves.iter().map(|curve| curve.name.as_str()).collect::<Vec<_>>(), ["loss", "validation"]);
     assert!(curves.iter().all(|curve| curve.points.len() == 4));
@@ -189,7 +211,7 @@ fn held_out_samples_give_a_second_curve() {
 fn a_batch_whose_loss_is_no_number_is_told_by_its_samples() {
     let train = json!({"epochs": 4, "batch_size": 16, "learning_rate": 1e30});
     let detector = detector(&json!({"train": train}), &[json!("mse")]).expect("valid");
-    let error = testing::fit(&detector, &features(64, true), 5).expect_err("must break");
+    let error = testing::fit(&detector, &curve(64, true), 5).expect_err("must break");
     let message = error.to_string();
     assert!(matches!(error, DetectorError::BrokenBatch { .. }), "{message}");
     assert!(message.contains("epoch 1") && message.contains("the samples are sample"), "{message}");

@@ -1,26 +1,15 @@
 use oodlab_base::Cancel;
-use oodlab_features::{Features, Layer};
+use oodlab_features::Features;
 use serde_json::json;
 
 use super::*;
-use crate::testing;
+use crate::testing::{self, curve};
 
 fn small() -> Value {
     json!({
         "network": {"width": 24, "blocks": 1},
         "train": {"epochs": 4, "batch_size": 16, "learning_rate": 2e-3},
     })
-}
-
-/// In-distribution rows lie on a curve in 12 channels; the others do not.
-fn features(rows: usize, inside: bool) -> Features {
-    let value = |row: usize, channel: usize| {
-        let phase = if inside { row as f32 * 0.7 } else { (row * row) as f32 * 3.1 + (channel * channel) as f32 };
-        (phase + channel as f32 * 0.9).sin() + 0.1 * channel as f32
-    };
-    let values = (0..rows * 12).map(|i| value(i / 12, i % 12)).collect();
-    let ids = (0..rows).map(|row| format!("sample{row}")).collect();
-    Features::new(Layer::consecutive([("one", 4), ("two", 8)]), ids, values).expect("valid features")
 }
 
 fn fit(detector: &dyn Detector, train: &Features) -> Result<Box<dyn FittedDetector>, DetectorError> {
@@ -80,10 +69,16 @@ fn bad_settings_name_place_and_nearest_key() {
 }
 
 #[test]
+fn it_keeps_the_contract() {
+    let detector = Dlsr::new(small(), &[]).expect("valid");
+    testing::check_contract(&detector, &curve(40, true), &curve(31, false));
+}
+
+#[test]
 fn scores_agree_with_their_definitions_and_with_parts() {
     let detector = Dlsr::new(small(), &[]).expect("valid");
-    let fitted = fit(&detector, &features(64, true)).expect("fits");
-    let given = features(40, false);
+    let fitted = fit(&detector, &curve(64, true)).expect("fits");
+    let given = curve(40, false);
     let whole = score(fitted.as_ref(), &given, 0);
     assert_eq!(whole.iter().map(Vec::len).collect::<Vec<_>>(), [40; 4]);
     let mut parts = score(fitted.as_ref(), &given.slice(0..9), 0);
@@ -111,12 +106,12 @@ fn scores_agree_with_their_definitions_and_with_parts() {
 #[test]
 fn a_stored_detector_scores_the_same_and_sampling_may_change() {
     let detector = Dlsr::new(small(), &[]).expect("valid");
-    let train = features(64, true);
+    let train = curve(64, true);
     let fitted = fit(&detector, &train).expect("fits");
     let bytes = fitted.to_bytes().expect("bytes");
     assert!(bytes == fit(&detector, &train).expect("fits").to_bytes().expect("bytes"), "equal fits, equal bytes");
     let loaded = detector.load(&bytes).expect("its own bytes");
-    let given = features(10, false);
+    let given = curve(10, false);
     assert_eq!(score(loaded.as_ref(), &given, 3), score(fitted.as_ref(), &given, 3));
     assert_ne!(score(loaded.as_ref(), &given, 3), score(loaded.as_ref(), &given, 4), "noise follows the index");
     assert_eq!(loaded.curves(), fitted.curves());
@@ -140,19 +135,19 @@ fn training_tells_inside_from_outside() {
     let mut config = small();
     config["train"]["epochs"] = json!(120);
     let detector = Dlsr::new(config, &[ScoreSpec::plain("mse")]).expect("valid");
-    let fitted = fit(&detector, &features(64, true)).expect("fits");
+    let fitted = fit(&detector, &curve(64, true)).expect("fits");
     let mean = |given: &Features| score(fitted.as_ref(), given, 0)[0].iter().sum::<f64>() / given.rows() as f64;
-    let (inside, outside) = (mean(&features(40, true)), mean(&features(40, false)));
+    let (inside, outside) = (mean(&curve(40, true)), mean(&curve(40, false)));
     assert!(outside > 1.5 * inside, "inside {inside}, outside {outside}");
 }
 
 #[test]
 fn features_that_cannot_be_used_are_refused() {
     let detector = Dlsr::new(small(), &[]).expect("valid");
-    assert!(matches!(fit(&detector, &features(0, true)), Err(DetectorError::NoSamples(_))));
-    let message = fit(&detector, &features(15, true)).expect_err("less than a batch").to_string();
+    assert!(matches!(fit(&detector, &curve(0, true)), Err(DetectorError::NoSamples(_))));
+    let message = fit(&detector, &curve(15, true)).expect_err("less than a batch").to_string();
     assert!(message.contains("do not fill one batch of 16"), "{message}");
-    let train = features(32, true);
+    let train = curve(32, true);
     let one = train.select(&[1]).expect("a layer");
     assert!(matches!(fit(&detector, &one), Err(DetectorError::TooFewLayers { needed: 2, found: 1, .. })));
     let mut values = train.values().to_vec();
