@@ -121,6 +121,10 @@ impl Machine for Emulation {
         "emulation"
     }
 
+    fn numerics(&self) -> &str {
+        "emulation driver 0 cublas 0 nvrtc 0.0"
+    }
+
     fn allocate(&self, bytes: usize) -> Result<u64, CudaError> {
         let mut memory = vec![u128::MAX; (2 * GUARD + bytes).div_ceil(16)];
         let address = memory.as_mut_ptr() as u64 + GUARD as u64;

@@ -3,10 +3,11 @@
 use oodlab_kernels::cuda::Gpu;
 use oodlab_kernels::simd::InstructionSet;
 
-/// [`processor`], and the GPU before it where there is one: networks are computed on it, everything else on the processor.
+/// [`processor`], and before it, where there is one, the GPU with the versions of its libraries: networks are computed on it, everything
+/// else on the processor. In which precision is not the device's matter: the settings of encoder and detector say so.
 pub fn describe(gpu: Option<&Gpu>) -> String {
     match gpu {
-        Some(gpu) => format!("cuda f32 {}, {}", gpu.name(), processor()),
+        Some(gpu) => format!("cuda {}, {}", gpu.numerics(), processor()),
         None => processor(),
     }
 }

@@ -228,10 +228,11 @@ impl CudaNetwork {
         self.batch
     }
 
-    /// Device, precision and batch, on all of which bits depend: `cuda f32 NVIDIA H100 batch 64`.
+    /// Precision, device with the versions of its libraries, and batch, on all of which bits depend:
+    /// `cuda f32 NVIDIA H100 driver 12080 cublas 120804 nvrtc 12.8 batch 64`.
     #[must_use]
     pub fn numerics(&self) -> String {
-        format!("cuda f32 {} batch {}", self.gpu.name(), self.batch)
+        format!("cuda f32 {} batch {}", self.gpu.numerics(), self.batch)
     }
 
     /// Encodes any number of images; waits for the result. Other threads may resize the next ones meanwhile.

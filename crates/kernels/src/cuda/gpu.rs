@@ -27,10 +27,17 @@ impl Gpu {
         Gpu { machine }
     }
 
-    /// Name of the device, for logs, keys and provenance.
+    /// Name of the device, for logs and reports.
     #[must_use]
     pub fn name(&self) -> &str {
         self.machine.name()
+    }
+
+    /// Name of the device and versions of driver, cuBLAS and NVRTC, for keys and provenance: bits are promised where all of
+    /// them are the same.
+    #[must_use]
+    pub fn numerics(&self) -> &str {
+        self.machine.numerics()
     }
 
     /// Waits until all queued work is done.

@@ -120,6 +120,10 @@ pub trait Machine: Debug + Send + Sync {
     /// What it is, for logs and provenance.
     fn name(&self) -> &str;
 
+    /// Everything of the machine that the bits of its results depend on, for keys and provenance: its name, and the versions of
+    /// what compiles kernels and multiplies matrices.
+    fn numerics(&self) -> &str;
+
     /// `bytes` (at least 1) zeroed bytes, aligned to 256.
     ///
     /// # Errors

@@ -5,11 +5,13 @@ use std::ffi::c_void;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use cudarc::cublas::sys::{
-    cublasComputeType_t, cublasGemmAlgo_t, cublasGemmStridedBatchedEx, cublasMath_t, cublasOperation_t,
-    cublasSetMathMode, cublasSgemm_v2, cublasSgemmStridedBatched, cudaDataType,
+    cublasComputeType_t, cublasGemmAlgo_t, cublasGemmStridedBatchedEx, cublasGetVersion_v2, cublasMath_t,
+    cublasOperation_t, cublasSetMathMode, cublasSgemm_v2, cublasSgemmStridedBatched, cudaDataType,
 };
 use cudarc::cublas::{CudaBlas, result::CublasError};
+use cudarc::driver::sys::cuDriverGetVersion;
 use cudarc::driver::{CudaContext, CudaFunction, CudaModule, CudaStream, DriverError, result};
+use cudarc::nvrtc::sys::nvrtcVersion;
 use cudarc::nvrtc::{CompileError, CompileOptions, Ptx, compile_ptx_with_opts};
 
 use super::available::{available, compiler_available, compiler_missing};
@@ -19,6 +21,7 @@ use super::{CudaError, Factors, Grid, Kernel, Machine, RawProduct, Source};
 #[derive(Debug)]
 pub(super) struct Nvidia {
     name: String,
+    numerics: String,
     context: Arc<CudaContext>,
     stream: Arc<CudaStream>,
     products: Mutex<CudaBlas>,
@@ -75,6 +78,23 @@ pub fn compile(source: Source) -> Result<Ptx, CudaError> {
     Ok(ptx)
 }
 
+/// The versions of what decides bits: the driver finishes the kernels that NVRTC compiled, and cuBLAS chooses how it sums.
+fn versions(products: &CudaBlas) -> Result<String, CudaError> {
+    let (mut of_driver, mut of_products, mut major, mut minor) = (0, 0, 0, 0);
+    // SAFETY: writes one number, which is ours.
+    unsafe { cuDriverGetVersion(&raw mut of_driver) }.result().map_err(driver("asking for the driver's version"))?;
+    // SAFETY: the handle is open; writes one number, which is ours.
+    unsafe { cublasGetVersion_v2(*products.handle(), &raw mut of_products) }
+        .result()
+        .map_err(cublas("asking for the version of cuBLAS"))?;
+    // SAFETY: writes two numbers, which are ours.
+    unsafe { nvrtcVersion(&raw mut major, &raw mut minor) }.result().map_err(|error| CudaError::Driver {
+        what: "asking for the version of NVRTC",
+        message: format!("{error:?}"),
+    })?;
+    Ok(format!("driver {of_driver} cublas {of_products} nvrtc {major}.{minor}"))
+}
+
 impl Nvidia {
     pub fn open(index: usize) -> Result<Nvidia, CudaError> {
         available()?;
@@ -93,8 +113,9 @@ impl Nvidia {
             .result()
             .map_err(cublas("setting cuBLAS to full f32"))?;
         let name = context.name().map_err(driver("asking for the GPU's name"))?;
+        let numerics = format!("{name} {}", versions(&products)?);
         let (products, modules, functions) = (Mutex::new(products), Mutex::default(), Mutex::default());
-        Ok(Nvidia { name, context, stream, products, modules, functions })
+        Ok(Nvidia { name, numerics, context, stream, products, modules, functions })
     }
 
     /// The function of a kernel, compiled and loaded when first asked for.
@@ -127,6 +148,10 @@ impl Nvidia {
 impl Machine for Nvidia {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn numerics(&self) -> &str {
+        &self.numerics
     }
 
     fn allocate(&self, bytes: usize) -> Result<u64, CudaError> {
