@@ -1,16 +1,22 @@
-//! The processor's kernels that move memory; its products and convolutions are measured by `oodlab bench encoder` and
-//! `oodlab bench lfdn`, where caches matter as they do in use.
+//! The processor's kernels that move memory, and those that the network's engine runs: its norm, SiLU and products on rows in the lanes
+//! of vectors. The encoders' convolutions are measured by `oodlab bench encoder`, where caches matter as they do in use.
 
 use oodlab_base::Seed;
 use rayon::prelude::*;
 
 use super::{BenchError, Meter, layers, numbers};
-use crate::group_norm::{Norm, Shift, Statistics};
-use crate::{adamw, ddim_step, forward_noise, group_norm, normal, reconstruction, uniform, zscore};
+use crate::cost::Cost;
+use crate::group_norm::panels::{self, NormGradient};
+use crate::group_norm::{self, Norm};
+use crate::linear::{self, Begin, Numbers, PANEL, Shape, layout};
+use crate::simd::InstructionSet;
+use crate::{adamw, ddim_step, forward_noise, normal, reconstruction, silu, uniform, zscore};
 
 /// The paper's channels of a feature vector, and its network's width.
 const DIM: usize = 720;
 const WIDTH: usize = 1440;
+/// Rows of a training batch, where products have their usual shape.
+const BATCH: usize = 128;
 /// Values that one task copies.
 const TASK: usize = 1 << 16;
 
@@ -19,6 +25,7 @@ pub(super) fn run(meter: &mut Meter<'_>) -> Result<(), BenchError> {
     noise(meter)?;
     errors(meter)?;
     norms(meter)?;
+    products(meter)?;
     optimiser(meter)
 }
 
@@ -70,23 +77,63 @@ fn errors(meter: &mut Meter<'_>) -> Result<(), BenchError> {
     })
 }
 
+/// The network's parts between its products, as its engine runs them: rows in the lanes of vectors.
 fn norms(meter: &mut Meter<'_>) -> Result<(), BenchError> {
-    let (rows, steps) = (meter.rows(WIDTH), 100);
-    let shape = format!("{rows} x {WIDTH}, {steps} steps");
-    let (x, gradient, table) =
-        (numbers("x", rows * WIDTH), numbers("gradient", rows * WIDTH), numbers("table", steps * WIDTH));
+    let (rows, set) = (meter.rows(WIDTH), InstructionSet::detect());
+    let (shape, count) = (format!("{rows} x {WIDTH} in panels"), layout::panels_len(rows, WIDTH));
+    let (x, mut gradient) = (numbers("x", count), numbers("gradient", count));
     let (weight, bias) = (numbers("weight", WIDTH), numbers("bias", WIDTH));
-    let row: Vec<u32> = (0..rows as u32).map(|row| row % steps as u32).collect();
-    let (norm, shift) = (Norm { weight: &weight, bias: &bias }, Some(Shift { table: &table, row: &row }));
-    let (mut out, mut statistics) = (vec![0.0; rows * WIDTH], vec![Statistics::default(); rows]);
+    let norm = Norm { weight: &weight, bias: &bias };
+    let (mut out, mut of_x) = (vec![0.0; count], vec![0.0; count]);
+    let mut statistics = vec![0.0; panels::statistics_len(rows)];
     meter.measure("group norm, SiLU", shape.clone(), group_norm::forward_cost(rows, WIDTH), || {
-        Ok(group_norm::forward(norm, &x, shift, &mut out, &mut statistics)?)
+        Ok(panels::forward(set, rows, norm, &x, &mut out, &mut statistics)?)
     })?;
+    // The output is written once more, to save keeping it.
+    let cost = group_norm::backward_cost(rows, WIDTH).and(Cost::elements(rows * WIDTH, 1, 0));
+    let mut scratch = vec![0.0; panels::scratch_len(rows, WIDTH)];
     let (mut of_weight, mut of_bias) = (vec![0.0; WIDTH], vec![0.0; WIDTH]);
-    meter.measure("group norm, SiLU, backward", shape, group_norm::backward_cost(rows, WIDTH), || {
-        let into = (&mut of_weight, &mut of_bias);
-        Ok(group_norm::backward(norm, &x, shift, &statistics, &gradient, &mut out, into.0, into.1)?)
+    meter.measure("group norm, SiLU, backward", shape, cost, || {
+        let (gradient, x_gradient, out, scratch) = (&mut gradient, &mut of_x, &mut out, &mut scratch);
+        let into = NormGradient { weight: &mut of_weight, bias: &mut of_bias };
+        Ok(panels::backward(set, rows, norm, &x, &statistics, gradient, false, x_gradient, out, scratch, into)?)
+    })?;
+    meter.measure("SiLU", format!("{count}"), silu::cost(count), || Ok(silu::forward(set, &x, &mut out)?))?;
+    meter.measure("SiLU, backward", format!("{count}"), silu::backward_cost(count), || {
+        Ok(silu::backward(set, &x, &out, &mut of_x)?)
     })
+}
+
+/// A square layer's products, and the step of its weights that keeps no gradient, in each precision that the processor has.
+fn products(meter: &mut Meter<'_>) -> Result<(), BenchError> {
+    // A whole layer of the paper's width where so much is asked for, else one of as many values.
+    let width = meter.config.values.isqrt().clamp(PANEL, WIDTH);
+    let rows = meter.rows(width).min(BATCH);
+    let shape = Shape { inputs: width, outputs: width, rows };
+    let count = layout::panels_len(rows, width);
+    let (weight, bias, x) = (numbers("weight", width * width), numbers("bias", width), numbers("x", count));
+    let (gradient, mut out) = (numbers("gradient", count), vec![0.0; count]);
+    let mut by_features = vec![0.0; layout::by_features_len(rows, width)];
+    layout::by_features(rows, width, &x, &mut by_features)?;
+    let mut values = [(); 4].map(|()| vec![0.5; width * width]);
+    let single = Some(Numbers::single(InstructionSet::detect()));
+    for (precision, numbers) in [("f32", single), ("bf16", Numbers::half())] {
+        let Some(numbers) = numbers else { continue };
+        let told = format!("{rows} x {width} to {width}, {precision}");
+        let cost = Cost::product(rows, width, width);
+        meter.measure("linear layer", told.clone(), cost, || {
+            Ok(linear::forward(numbers, shape, &weight, &bias, &x, Begin::Nothing, &mut out)?)
+        })?;
+        meter.measure("linear layer, gradient of its input", told.clone(), cost, || {
+            Ok(linear::input_gradient(numbers, shape, &weight, &gradient, false, &mut out)?)
+        })?;
+        meter.measure("linear layer, step of its weights", told, linear::weight_step_cost(shape), || {
+            let [parameters, average, first_moment, second_moment] = &mut values;
+            let slices = adamw::Slices { parameters, average, first_moment, second_moment };
+            Ok(linear::weight_step(numbers, shape, &gradient, &by_features, STEP, slices)?)
+        })?;
+    }
+    Ok(())
 }
 
 fn optimiser(meter: &mut Meter<'_>) -> Result<(), BenchError> {

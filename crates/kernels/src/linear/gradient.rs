@@ -10,6 +10,7 @@ use super::half::{self, Left, Place, with_right};
 use super::tile::{self, Order, Step};
 use super::{CHUNK, KERNEL, Numbers, PANEL, Shape, Shared, TILE, check_panels};
 use crate::adamw::{self, Coefficients, Slices};
+use crate::cost::Cost;
 use crate::pointwise_conv::cpu::Segment;
 use crate::shape::{ShapeError, expect};
 use crate::simd::{AlignedBuffer, Vector, dispatch};
@@ -93,6 +94,17 @@ pub fn weight_step(
             debug_assert_eq!(done, Ok(()));
         });
     })
+}
+
+/// [`weight_step`]: the gradient's product, whose result stays in the caches, and a step of AdamW that need not read it: weight, average
+/// and two moments read and written, 8 values a weight, besides the layer's input and its output's gradient.
+#[must_use]
+pub fn weight_step_cost(shape: Shape) -> Cost {
+    let Shape { inputs, outputs, rows } = shape;
+    let weights = inputs * outputs;
+    let operations = Cost::product(outputs, inputs, rows).operations + adamw::cost(weights).operations;
+    let moved = Cost::elements(weights, 8, 0).and(Cost::elements(rows * (inputs + outputs), 1, 0));
+    Cost { operations, ..moved }
 }
 
 /// Calls `work(first output, fill)` for each tile; `fill(to)` writes its gradients.

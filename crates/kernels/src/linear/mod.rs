@@ -23,7 +23,7 @@ mod product;
 mod tests;
 mod tile;
 
-pub use gradient::{bias_gradient, weight_gradient, weight_step};
+pub use gradient::{bias_gradient, weight_gradient, weight_step, weight_step_cost};
 pub use numbers::Numbers;
 pub use product::{Begin, forward, input_gradient};
 

@@ -2,11 +2,24 @@
 
 use rayon::prelude::*;
 
+use crate::cost::Cost;
 use crate::shape::{ShapeError, expect};
 use crate::simd::{Activation, InstructionSet, Vector, dispatch};
 
 const KERNEL: &str = "silu";
 const TASK: usize = 1 << 13;
+
+/// Forward: a value read and one written, four operations.
+#[must_use]
+pub fn cost(count: usize) -> Cost {
+    Cost::elements(count, 2, 4)
+}
+
+/// Backward: a value and a gradient read, a gradient written, eight operations.
+#[must_use]
+pub fn backward_cost(count: usize) -> Cost {
+    Cost::elements(count, 3, 8)
+}
 
 #[derive(Clone, Copy)]
 struct Task {
