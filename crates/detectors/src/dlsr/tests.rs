@@ -31,7 +31,7 @@ fn the_defaults_are_the_papers() {
     assert_eq!(detector.fit_config()["train"]["epochs"], json!(150));
     assert_eq!(
         detector.score_config()["sample"],
-        json!({"start": 3, "stride": 1, "eta": 1.0, "variant": "paper", "method": "ddim", "draws": 1})
+        json!({"start": 3, "stride": 1, "eta": 1.0, "variant": "paper", "method": "ddim", "draws": 1, "first_draw": 0})
     );
     assert_eq!(detector.score_names(), ["mse", "likelihood_regret", "mfsim", "mfsim-skip-first"]);
 }
