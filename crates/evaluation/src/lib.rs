@@ -7,6 +7,7 @@
 //! * [`table`]: the rows of `table.csv`, means over groups of sets, Markdown and terminal tables;
 //! * [`scores`]: `scores.parquet`, and reading anybody's scores from CSV, Parquet or JSON lines;
 //! * [`figures`]: ROC curves, score histograms, sweeps and losses as SVG and PNG;
+//! * [`record`]: all that an experiment left behind, from which everything is drawn;
 //! * [`columns`]: Parquet as plain columns, for whoever keeps a table of other things in it (polars stays in this crate);
 //! * [`golden`]: the golden cases of every operating-point rule.
 //!
@@ -16,9 +17,11 @@ pub mod columns;
 pub mod figures;
 pub mod golden;
 pub mod metrics;
+pub mod record;
 pub mod scores;
 pub mod table;
 
 pub use golden::self_check;
-pub use metrics::{Counts, FprRule, MetricError, Metrics, Positive, Warning, evaluate};
+pub use metrics::{Counts, FprRule, Metric, MetricError, Metrics, Positive, Warning, evaluate};
+pub use record::Record;
 pub use table::{Row, Table, TableError};

@@ -11,11 +11,13 @@ mod lines;
 mod panel;
 mod png;
 mod roc;
+mod spec;
 mod style;
 
 pub use histogram::{HistogramPanel, histogram_figure};
 pub use lines::{LineChart, LinePoint, LineSeries, line_figure, loss_figure, loss_figure_with};
 pub use roc::{RocPanel, RocSeries, roc_figure};
+pub use spec::FigureSpec;
 
 /// A finished figure.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,6 +6,7 @@
 mod auroc;
 mod counts;
 mod detection_error;
+mod metric;
 mod operating_point;
 mod precision;
 mod warning;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use auroc::Interval;
 pub use counts::Counts;
+pub use metric::{Metric, UnknownMetric};
 pub use operating_point::FprRule;
 pub use warning::Warning;
 

@@ -6,7 +6,7 @@ mod read;
 
 use std::path::PathBuf;
 
-pub use parquet::{ScoreRecords, read_scores_parquet, write_scores_parquet};
+pub use parquet::{ScoreBlock, ScoreRecords, read_scores_parquet, write_scores_parquet};
 pub use read::{DetectorScores, ScoreColumns, read_score_file};
 pub(crate) use read::{guarded, parquet_frame};
 

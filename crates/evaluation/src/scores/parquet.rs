@@ -59,6 +59,36 @@ impl ScoreRecords {
         self.value.push(value);
     }
 
+    /// The records in runs of one (cell, seed, detector, score, protocol, set), in their order.
+    #[must_use]
+    pub fn blocks(&self) -> Vec<ScoreBlock<'_>> {
+        let key = |at: usize| {
+            let texts =
+                [&self.cell, &self.detector, &self.score, &self.protocol, &self.set].map(|texts| texts.codes[at]);
+            (texts, self.seed[at], self.is_ood[at])
+        };
+        let mut blocks = Vec::new();
+        let mut start = 0;
+        for end in 1..=self.len() {
+            if end < self.len() && key(end) == key(start) {
+                continue;
+            }
+            blocks.push(ScoreBlock {
+                cell: self.cell.at(start),
+                seed: self.seed[start],
+                detector: self.detector.at(start),
+                score: self.score.at(start),
+                protocol: self.protocol.at(start),
+                set: self.set.at(start),
+                is_ood: self.is_ood[start],
+                indices: &self.index[start..end],
+                values: &self.value[start..end],
+            });
+            start = end;
+        }
+        blocks
+    }
+
     /// Records held.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -70,6 +100,29 @@ impl ScoreRecords {
     pub fn is_empty(&self) -> bool {
         self.value.is_empty()
     }
+}
+
+/// The values that one score gave to the samples of one set.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ScoreBlock<'a> {
+    /// Cell of the sweep.
+    pub cell: &'a str,
+    /// Seed.
+    pub seed: u64,
+    /// Detector.
+    pub detector: &'a str,
+    /// Score.
+    pub score: &'a str,
+    /// Protocol; empty where it makes no difference (the in-distribution test images).
+    pub protocol: &'a str,
+    /// Set.
+    pub set: &'a str,
+    /// Whether its samples are out of distribution.
+    pub is_ood: bool,
+    /// Number of each sample within its set.
+    pub indices: &'a [u32],
+    /// Its value, higher = more out-of-distribution.
+    pub values: &'a [f64],
 }
 
 /// A column of texts that repeat: each is kept once.
@@ -96,6 +149,10 @@ impl Texts {
             code
         });
         self.codes.push(code);
+    }
+
+    fn at(&self, row: usize) -> &str {
+        &self.distinct[self.codes[row] as usize]
     }
 
     fn column(&self, name: &str) -> Column {

@@ -7,10 +7,11 @@ use polars::prelude::{
     Column, CsvReadOptions, CsvWriter, DataFrame, DataType, NamedFrom, SerReader, SerWriter, Series,
 };
 
-use super::{COLUMNS, Row, SWEEP_PREFIX, Table, TableError};
+use super::{COLUMNS, MORE, Row, SWEEP_PREFIX, Table, TableError};
+use crate::metrics::Metric;
 
 impl Table {
-    /// The table as a frame of the columns [`COLUMNS`] and then `sweep.<key>` in byte order of key: texts as String
+    /// The table as a frame of the columns [`COLUMNS`], then [`MORE`] and the ends of bootstrap intervals (`fpr95_id_low`), then `sweep.<key>` in byte order of key: texts as String
     /// (empty ones null), `seed`, `n_id` and `n_ood` as UInt64, metrics as Float64 in 0..1.
     ///
     /// # Errors
@@ -53,6 +54,17 @@ impl Table {
             text("ood_list", |r| &r.ood_list),
             text("run", |r| &r.run),
         ];
+        for metric in MORE {
+            let values: Vec<Option<f64>> = rows.iter().map(|row| row.value(metric)).collect();
+            columns.push(Series::new(metric.name().into(), values).into());
+        }
+        for metric in bootstrapped() {
+            for (end, name) in end_names(metric).into_iter().enumerate() {
+                let values: Vec<Option<f64>> =
+                    rows.iter().map(|row| row.intervals.get(&metric).map(|ends| ends[end])).collect();
+                columns.push(Series::new(name.into(), values).into());
+            }
+        }
         for key in &self.sweep_keys {
             columns.push(texts(&format!("{SWEEP_PREFIX}{key}"), &|row| row.sweep.get(key).map(String::as_str)));
         }
@@ -89,7 +101,8 @@ impl Table {
         let names: Vec<&str> = frame.get_column_names().into_iter().map(|name| name.as_str()).collect();
         let mut texts: BTreeMap<&str, Vec<Option<String>>> = BTreeMap::new();
         for name in &names {
-            if !COLUMNS.contains(name) && !name.starts_with(SWEEP_PREFIX) {
+            let known = COLUMNS.contains(name) || appended().any(|other| other == *name);
+            if !known && !name.starts_with(SWEEP_PREFIX) {
                 return Err(TableError::UnknownColumn { name: (*name).to_owned() });
             }
             let column = frame.column(name)?.cast(&DataType::String)?;
@@ -110,7 +123,20 @@ impl Table {
                     sweep.insert((*key).to_owned(), value.to_owned());
                 }
             }
+            let mut more = BTreeMap::new();
+            for metric in MORE {
+                more.extend(cells.parsed(metric.name(), "a number")?.map(|value: f64| (metric, value)));
+            }
+            let mut intervals = BTreeMap::new();
+            for metric in bootstrapped() {
+                let [low, high] = end_names(metric);
+                if let (Some(low), Some(high)) = (cells.parsed(&low, "a number")?, cells.parsed(&high, "a number")?) {
+                    intervals.insert(metric, [low, high]);
+                }
+            }
             rows.push(Row {
+                more,
+                intervals,
                 experiment: cells.text("experiment"),
                 cell: cells.text("cell"),
                 seed: cells.parsed("seed", "a whole number")?.ok_or_else(|| cells.absent("seed", "a whole number"))?,
@@ -139,6 +165,20 @@ impl Table {
         }
         Ok(Table { rows, sweep_keys: keys.into_iter().map(str::to_owned).collect() })
     }
+}
+
+/// Metrics whose bootstrap intervals are columns; a mean's AUROC has one too, in `auroc_low` and `auroc_high`.
+fn bootstrapped() -> impl Iterator<Item = Metric> {
+    Metric::ALL.into_iter().filter(|metric| *metric != Metric::Auroc)
+}
+
+fn end_names(metric: Metric) -> [String; 2] {
+    [format!("{metric}_low"), format!("{metric}_high")]
+}
+
+/// Columns between `run` and those of the sweep; a table may lack them.
+fn appended() -> impl Iterator<Item = String> {
+    MORE.into_iter().map(|metric| metric.name().to_owned()).chain(bootstrapped().flat_map(end_names))
 }
 
 /// The texts of one row.

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{MEAN_PREFIX, Row, Table};
+use super::{MEAN_PREFIX, MORE, Row, Table};
+use crate::metrics::Metric;
 
 impl Table {
     /// Appends one row a (experiment, cell, seed, detector, score, benchmark, protocol, ID set, group): the unweighted
@@ -53,6 +54,14 @@ fn mean(rows: &[Row], members: &[usize]) -> Row {
         id_list: shared(|r| &r.id_list),
         ood_list: String::new(),
         run: shared(|r| &r.run),
+        more: MORE.into_iter().filter_map(|metric| Some((metric, average_of(rows, members, metric)?))).collect(),
+        intervals: BTreeMap::new(),
         ..first.clone()
     }
+}
+
+/// The mean of a metric that every member has.
+fn average_of(rows: &[Row], members: &[usize], metric: Metric) -> Option<f64> {
+    let values: Vec<f64> = members.iter().map(|&at| rows[at].value(metric)).collect::<Option<_>>()?;
+    Some(values.iter().sum::<f64>() / values.len() as f64)
 }

@@ -4,15 +4,17 @@ mod frame;
 mod group;
 mod layout;
 mod markdown;
+mod spec;
 mod terminal;
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
-use crate::metrics::{Metrics, Positive};
+use crate::metrics::{Metric, Metrics, Positive};
 
 pub use markdown::MarkdownOptions;
+pub use spec::TableSpec;
 
 /// The columns of `table.csv` before those of the sweep, in order.
 pub const COLUMNS: [&str; 23] = [
@@ -73,9 +75,9 @@ pub struct Row {
     pub n_ood: Option<u64>,
     /// Area under the receiver operating characteristic, ties one half.
     pub auroc: f64,
-    /// Lower end of its 95 % DeLong interval; absent in a mean.
+    /// Lower end of its 95 % interval: DeLong's, or of the bootstrap in a mean; absent where it was not computed.
     pub auroc_low: Option<f64>,
-    /// Upper end of that interval; absent in a mean.
+    /// Upper end of that interval.
     pub auroc_high: Option<f64>,
     /// Area under precision and recall by trapezoids, ID positive.
     pub aupr_in: f64,
@@ -93,9 +95,27 @@ pub struct Row {
     pub ood_list: String,
     /// Key of the run.
     pub run: String,
+    /// Metrics beyond the five above, where they were computed; columns of their own after `run`.
+    #[serde(flatten)]
+    pub more: BTreeMap<Metric, f64>,
+    /// Ends of 95 % bootstrap intervals, by metric; columns `<metric>_low` and `<metric>_high` after those of `more`. AUROC is not among them: its
+    /// interval is DeLong's.
+    #[serde(flatten, serialize_with = "ends")]
+    pub intervals: BTreeMap<Metric, [f64; 2]>,
     /// Swept keys (without `sweep.`) and this cell's values.
     pub sweep: BTreeMap<String, String>,
 }
+
+/// Metrics that are columns behind `run`, empty where they were not computed.
+pub const MORE: [Metric; 7] = [
+    Metric::ApIn,
+    Metric::ApOut,
+    Metric::DetectionError,
+    Metric::Autc,
+    Metric::Accuracy,
+    Metric::Oscr,
+    Metric::CalibrationError,
+];
 
 impl Row {
     /// Takes over metrics and rule; the names stay.
@@ -120,6 +140,28 @@ impl Row {
         self.ood_set.strip_prefix(MEAN_PREFIX)?.parse().ok()
     }
 
+    /// A metric's value, 0..1; absent where it was not computed.
+    #[must_use]
+    pub fn value(&self, metric: Metric) -> Option<f64> {
+        match metric {
+            Metric::Auroc => Some(self.auroc),
+            Metric::AuprIn => Some(self.aupr_in),
+            Metric::AuprOut => Some(self.aupr_out),
+            Metric::Fpr95Id => Some(self.fpr95_id),
+            Metric::Fpr95Ood => Some(self.fpr95_ood),
+            other => self.more.get(&other).copied(),
+        }
+    }
+
+    /// Ends of a metric's 95 % interval: DeLong's for the AUROC, of the bootstrap for the others and for the AUROC of a mean.
+    #[must_use]
+    pub fn interval(&self, metric: Metric) -> Option<[f64; 2]> {
+        match (metric, self.auroc_low, self.auroc_high) {
+            (Metric::Auroc, Some(low), Some(high)) => Some([low, high]),
+            _ => self.intervals.get(&metric).copied(),
+        }
+    }
+
     /// The FPR95 of that direction.
     #[must_use]
     pub fn fpr95(&self, positive: Positive) -> f64 {
@@ -128,6 +170,15 @@ impl Row {
             Positive::Ood => self.fpr95_ood,
         }
     }
+}
+
+/// `fpr95_id_low` and `fpr95_id_high`, as in the table's columns.
+fn ends<S: Serializer>(intervals: &BTreeMap<Metric, [f64; 2]>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(
+        intervals
+            .iter()
+            .flat_map(|(metric, [low, high])| [(format!("{metric}_low"), low), (format!("{metric}_high"), high)]),
+    )
 }
 
 impl Default for Row {
@@ -157,6 +208,8 @@ impl Default for Row {
             id_list: String::new(),
             ood_list: String::new(),
             run: String::new(),
+            more: BTreeMap::new(),
+            intervals: BTreeMap::new(),
             sweep: BTreeMap::new(),
         }
     }

@@ -1,0 +1,11 @@
+//! A figure that an experiment file asks for.
+
+use serde::{Deserialize, Serialize};
+
+/// One entry of `figures:`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FigureSpec {
+    /// What it shows.
+    pub kind: String,
+}
