@@ -7,6 +7,7 @@
 //! * [`table`]: the rows of `table.csv`, means over groups of sets, Markdown and terminal tables;
 //! * [`scores`]: `scores.parquet`, and reading anybody's scores from CSV, Parquet or JSON lines;
 //! * [`figures`]: ROC curves, score histograms, sweeps and losses as SVG and PNG;
+//! * [`comparisons`]: which scores are tested against each other;
 //! * [`record`]: all that an experiment left behind, from which everything is drawn;
 //! * [`columns`]: Parquet as plain columns, for whoever keeps a table of other things in it (polars stays in this crate);
 //! * [`golden`]: the golden cases of every operating-point rule.
@@ -14,6 +15,7 @@
 //! Everything is a pure function of its arguments: the same input gives the same bytes for any number of threads.
 
 pub mod columns;
+pub mod comparisons;
 pub mod figures;
 pub mod golden;
 pub mod metrics;

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::comparisons::{IntervalSpec, Pair};
 use crate::figures::FigureSpec;
 use crate::scores::ScoreRecords;
 use crate::table::{Table, TableSpec};
@@ -52,6 +53,10 @@ pub struct About {
     pub failures: BTreeMap<String, String>,
     /// Finished runs: one a cell and seed.
     pub runs: Vec<RunAbout>,
+    /// Bootstrap of every metric.
+    pub intervals: IntervalSpec,
+    /// Which scores are tested against each other; the standing pairs when absent.
+    pub comparisons: Option<Vec<Pair>>,
     /// Which tables are wanted beside the standing one.
     pub tables: Vec<TableSpec>,
     /// Which figures are wanted; the standing ones when absent.

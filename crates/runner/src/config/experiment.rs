@@ -8,6 +8,9 @@ use figment::value::Value;
 use oodlab_base::text;
 use oodlab_datasets::{Preprocess, Protocol};
 use oodlab_detectors::CONTROLS;
+use oodlab_evaluation::comparisons::{IntervalSpec, Pair};
+use oodlab_evaluation::figures::FigureSpec;
+use oodlab_evaluation::table::TableSpec;
 use serde::{Deserialize, Serialize};
 
 use super::control::{self, Control};
@@ -90,6 +93,18 @@ pub struct Experiment {
     /// Cells to run.
     #[serde(default)]
     pub sweep: Sweep,
+    /// Bootstrap intervals of every metric.
+    #[serde(default)]
+    pub intervals: IntervalSpec,
+    /// Pairs of scores to test against each other; every score of the detector against every control when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comparisons: Option<Vec<Pair>>,
+    /// Tables beside the standing one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tables: Vec<TableSpec>,
+    /// Figures to draw; the standing ones when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub figures: Option<Vec<FigureSpec>>,
 }
 
 impl Experiment {
@@ -135,7 +150,7 @@ fn seed_zero() -> Vec<u64> {
 /// Merges the layers and reads the experiment, or says what is wrong, in which file and line.
 pub fn extract(layers: &[Layer]) -> Result<Experiment> {
     let merged = merge(layers);
-    for section in ["encoder", "preprocess", "features", "detector", "limit", "sweep"] {
+    for section in ["encoder", "preprocess", "features", "detector", "limit", "sweep", "intervals"] {
         let found = match merged.find_value(section) {
             Err(_) | Ok(Value::Dict(..)) => continue,
             Ok(Value::Empty(..)) => "nothing; leave the section out",
@@ -166,6 +181,7 @@ fn check(experiment: &Experiment) -> Result<()> {
         control.parts().map_err(|what| at(&format!("controls.{place}"), &what))?;
     }
     twice("controls", experiment.controls.iter().map(Control::name).collect())?;
+    check_output(experiment)?;
     if let Err((key, what)) = experiment.preprocess.check() {
         return Err(at(&format!("preprocess.{key}"), &what));
     }
@@ -198,6 +214,19 @@ fn check(experiment: &Experiment) -> Result<()> {
             return Err(at(&place, "expected at least one value"));
         }
         twice(&place, values.iter().map(ToString::to_string).collect())?;
+    }
+    Ok(())
+}
+
+/// What is made of the scores: intervals, comparisons, tables and figures.
+fn check_output(experiment: &Experiment) -> Result<()> {
+    let Experiment { intervals, tables, figures, .. } = experiment;
+    intervals.check().map_err(|what| at("intervals.replicates", &what))?;
+    for (place, table) in tables.iter().enumerate() {
+        table.check().map_err(|what| at(&format!("tables.{place}"), &what))?;
+    }
+    for (place, figure) in figures.iter().flatten().enumerate() {
+        figure.check().map_err(|what| at(&format!("figures.{place}"), &what))?;
     }
     Ok(())
 }

@@ -2,211 +2,22 @@
 
 mod figures;
 mod run_folder;
+mod scored;
 mod sign;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use oodlab_base::file::write_atomic;
-use oodlab_base::{Key, KeyBuilder};
 use oodlab_evaluation::scores::{ScoreRecords, write_scores_parquet};
-use oodlab_evaluation::{FprRule, Metrics, Row, Table, evaluate};
-use oodlab_features::Scores;
+use oodlab_evaluation::{Row, Table};
 use serde::Serialize;
 
 use crate::lab::Lab;
-use crate::plan::{Plan, Run};
-use crate::stages::Note;
-use crate::stages::source::FeatureSource;
+use crate::plan::Plan;
 pub use run_folder::{finish_run, start_run};
-
-/// The scores of one detector of a run.
-pub struct ScoredContender {
-    /// Detector kind.
-    pub detector: String,
-    /// Whether it is a control.
-    pub control: bool,
-    /// Curves of the fit, for detectors that are trained.
-    pub curves: Vec<oodlab_detectors::Curve>,
-    /// Scores of the in-distribution images.
-    pub id: Inliers,
-    /// Scores of each out-of-distribution set, in the run's order.
-    pub outliers: Vec<Scores>,
-}
-
-/// Scores of in-distribution images.
-pub struct Inliers {
-    /// Of the test split; the same under every protocol.
-    pub test: Scores,
-    /// Of covariate-shifted sets, in the run's order.
-    pub shifted: Vec<Scores>,
-}
-
-impl Inliers {
-    /// One score of the test split and of the shifted sets at these positions.
-    pub fn column(&self, name: &str, shifted: &[usize]) -> Result<Vec<f64>> {
-        let sets = std::iter::once(&self.test).chain(shifted.iter().filter_map(|&at| self.shifted.get(at)));
-        let mut values = Vec::new();
-        for scores in sets {
-            values.extend_from_slice(scores.column(name).with_context(|| format!("no score {name:?}"))?);
-        }
-        Ok(values)
-    }
-}
-
-/// A finished run.
-pub struct ScoredRun {
-    /// One table row an out-of-distribution set, protocol and score.
-    pub rows: Vec<Row>,
-    /// Its detectors.
-    pub contenders: Vec<ScoredContender>,
-    /// Cell and seed, for people.
-    name: String,
-    /// Column values that its records share.
-    cell: String,
-    seed: u64,
-    id_set: String,
-    /// (protocol, set name) of each covariate-shifted set.
-    shifted: Vec<(String, String)>,
-    /// (protocol, set name) of each out-of-distribution set.
-    sets: Vec<(String, String)>,
-    /// Training images: set, split, count and hash.
-    pub trained_on: String,
-    /// Hash of the training images.
-    pub train_list: String,
-    /// Sets of which only a part is at hand.
-    pub partial: Vec<String>,
-    /// How each stage was computed, by its key.
-    pub notes: BTreeMap<Key, Note>,
-    /// What the metrics warn of.
-    pub warnings: Vec<String>,
-}
-
-impl ScoredRun {
-    /// Computes the metrics of every detector, score and set.
-    pub fn new(run: &Run, contenders: Vec<ScoredContender>, notes: BTreeMap<Key, Note>) -> Result<ScoredRun> {
-        let mut rows = Vec::new();
-        let mut warnings = Vec::new();
-        for contender in &contenders {
-            for name in &contender.id.test.names {
-                for (outlier, scores) in run.outliers.iter().zip(&contender.outliers) {
-                    let set = &outlier.encode;
-                    let (shifted, others): (Vec<usize>, Vec<&FeatureSource>) =
-                        run.shifted_under(outlier.protocol).unzip();
-                    let metrics = metrics(&contender.id.column(name, &shifted)?, scores, name)?;
-                    let row = Row {
-                        cell: run.cell.name.clone(),
-                        seed: run.seed,
-                        detector: contender.detector.clone(),
-                        score: name.clone(),
-                        benchmark: run.benchmark.name.clone(),
-                        protocol: outlier.protocol.name().to_owned(),
-                        id_set: id_set(&run.id_test, &others),
-                        ood_set: outlier.name.clone(),
-                        group: outlier.group.clone(),
-                        id_list: id_list(&run.id_test, &others).short(),
-                        ood_list: set.list_key().short(),
-                        run: run.key.short(),
-                        sweep: run.cell.values.clone(),
-                        ..Row::default()
-                    };
-                    for warning in &metrics.warnings {
-                        let place = format!("{name} on {} ({})", row.ood_set, row.protocol);
-                        tracing::warn!("{place}: {warning}");
-                        warnings.push(format!("{place}: {warning}"));
-                    }
-                    rows.push(row.with_metrics(&metrics));
-                }
-            }
-        }
-        let sets =
-            run.outliers.iter().map(|outlier| (outlier.protocol.name().to_owned(), outlier.name.clone())).collect();
-        let shifted = run
-            .shifted
-            .iter()
-            .map(|shifted| (shifted.protocol.name().to_owned(), shifted.encode.set().to_owned()))
-            .collect();
-        let train = run.train.source();
-        let partial = run.encodes().filter_map(partial).collect();
-        Ok(ScoredRun {
-            rows,
-            contenders,
-            name: run.name(),
-            cell: run.cell.name.clone(),
-            seed: run.seed,
-            id_set: run.id_test.set().to_owned(),
-            shifted,
-            sets,
-            trained_on: format!(
-                "{} {}, {} {} (list {})",
-                train.set(),
-                train.split(),
-                train.len(),
-                train.unit(),
-                &train.list_key().hex()[..8]
-            ),
-            train_list: train.list_key().short(),
-            partial,
-            notes,
-            warnings,
-        })
-    }
-
-    fn add_records(&self, records: &mut ScoreRecords) {
-        for contender in &self.contenders {
-            // ID images are the same under every protocol: they are written once, without one.
-            let id = ("".to_owned(), self.id_set.clone());
-            let sets = std::iter::once((&id, &contender.id.test, false))
-                .chain(self.shifted.iter().zip(&contender.id.shifted).map(|(set, scores)| (set, scores, false)))
-                .chain(self.sets.iter().zip(&contender.outliers).map(|(set, scores)| (set, scores, true)));
-            for ((protocol, set), scores, is_ood) in sets {
-                for (name, column) in scores.names.iter().zip(&scores.columns) {
-                    for (index, (id, value)) in scores.ids.iter().zip(column).enumerate() {
-                        records.push(
-                            &self.cell,
-                            self.seed,
-                            &contender.detector,
-                            name,
-                            protocol,
-                            set,
-                            is_ood,
-                            index as u32,
-                            id,
-                            *value,
-                        );
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// `textures all: 300 of 5640 images at hand`, for a set that is not complete.
-fn partial(source: &FeatureSource) -> Option<String> {
-    let (found, expected) = (source.found(), source.expected()?);
-    let (set, split, unit) = (source.set(), source.split(), source.unit());
-    (found < expected).then(|| format!("{set} {split}: {found} of {expected} {unit} at hand"))
-}
-
-fn metrics(id: &[f64], ood: &Scores, name: &str) -> Result<Metrics> {
-    let ood = ood.column(name).with_context(|| format!("no score {name:?}"))?;
-    Ok(evaluate(id, ood, FprRule::FirstAtLeast)?)
-}
-
-/// `imagenet`, or `imagenet+imagenet-v2` where shifted sets count as in-distribution.
-fn id_set(test: &FeatureSource, shifted: &[&FeatureSource]) -> String {
-    std::iter::once(test.set()).chain(shifted.iter().map(|source| source.set())).collect::<Vec<_>>().join("+")
-}
-
-/// The hash of the in-distribution images: of their list, or of the lists of all sets that count as such.
-fn id_list(test: &FeatureSource, shifted: &[&FeatureSource]) -> Key {
-    if shifted.is_empty() {
-        return test.list_key();
-    }
-    let start = KeyBuilder::new("image lists", 1).key("list", &test.list_key());
-    shifted.iter().fold(start, |key, source| key.key("list", &source.list_key())).finish()
-}
+pub use scored::{Inliers, ScoredContender, ScoredRun};
 
 /// What a run of an experiment leaves behind.
 pub struct Outcome {
