@@ -3,6 +3,11 @@
 //! What a run computed is written once; tables, figures and the report are drawn from what lies here alone, by the run itself and by
 //! `oodlab report DIR` at any later time.
 
+mod error;
+mod files;
+mod points;
+mod thumbnails;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +16,9 @@ use crate::comparisons::{IntervalSpec, Pair};
 use crate::figures::FigureSpec;
 use crate::scores::ScoreRecords;
 use crate::table::{Table, TableSpec};
+
+pub use error::RecordError;
+pub use files::FORMAT;
 
 /// An experiment's results in plain form.
 #[derive(Debug, Clone, Default, PartialEq)]
