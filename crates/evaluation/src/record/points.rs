@@ -97,7 +97,7 @@ fn clouds(path: &Path, bytes: &[u8]) -> Result<Vec<PointCloud>, ScoreError> {
             }),
         }
     };
-    let texts = |name| Ok::<_, ScoreError>(column(name)?.str().map_err(format)?);
+    let texts = |name| column(name)?.str().map_err(format);
     let number = column("cloud")?.u32().map_err(format)?;
     let (view, run, protocol) = (texts("view")?, texts("run")?, texts("protocol")?);
     let (x_axis, y_axis, set) = (texts("x_axis")?, texts("y_axis")?, texts("set")?);
