@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use oodlab_base::{Cancel, Seed, Silent};
 use oodlab_kernels::cuda::{Gpu, Product};
 use oodlab_kernels::{normal, reconstruction};
-use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::{
@@ -136,7 +135,7 @@ fn measure(
     let forward = operations(network) as f64 / 1e9;
     let peak_gflop_per_s = match compute.device() {
         Some(gpu) => gpu_product_peak(gpu, config.seconds)?,
-        None => product_peak(),
+        None => oodlab_kernels::bench::product_peak(),
     };
     let rate = |seconds: f64| batch as f64 / seconds;
     let (train_gflop, score_gflop) = (3.0 * forward, sampler.steps().len() as f64 * forward);
@@ -190,52 +189,6 @@ fn gpu_product_peak(gpu: &Gpu, seconds: u64) -> Result<f64, DiffusionError> {
         best = best.max((8 * side * side * side) as f64 / start.elapsed().as_secs_f64() / 1e9);
     }
     Ok(best)
-}
-
-/// One product on every thread at the same time; the best of several rounds.
-fn product_peak() -> f64 {
-    const SIDE: usize = 512;
-    const REPEATS: usize = 4;
-    let threads = rayon::current_num_threads();
-    let mut best = 0.0f64;
-    for _ in 0..6 {
-        let start = Instant::now();
-        (0..threads).into_par_iter().with_max_len(1).for_each(|_| {
-            let (left, right) = (vec![0.5f32; SIDE * SIDE], vec![0.25f32; SIDE * SIDE]);
-            let mut product = vec![0.0f32; SIDE * SIDE];
-            for _ in 0..REPEATS {
-                let n = SIDE as isize;
-                // SAFETY: three square matrices of SIDE × SIDE elements, row-major; the product is not aliased.
-                unsafe {
-                    gemm::gemm(
-                        SIDE,
-                        SIDE,
-                        SIDE,
-                        product.as_mut_ptr(),
-                        1,
-                        n,
-                        false,
-                        left.as_ptr(),
-                        1,
-                        n,
-                        right.as_ptr(),
-                        1,
-                        n,
-                        0.0,
-                        1.0,
-                        false,
-                        false,
-                        false,
-                        gemm::Parallelism::None,
-                    );
-                }
-            }
-            std::hint::black_box(&product);
-        });
-        let operations = (2 * SIDE * SIDE * SIDE * REPEATS * threads) as f64;
-        best = best.max(operations / start.elapsed().as_secs_f64() / 1e9);
-    }
-    best
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::encoder::{Encoder, EncoderConfig, Precision};
@@ -119,7 +118,7 @@ fn measure(config: &BenchConfig, encoder: &Encoder) -> Result<BenchReport, Encod
     rates.sort_by(f64::total_cmp);
     let images_per_s = rates[rates.len() / 2];
     let gflop_per_image = encoder.operations_per_image() as f64 / 1e9;
-    let peak_gflop_per_s = product_peak();
+    let peak_gflop_per_s = oodlab_kernels::bench::product_peak();
     let gflop_per_s = images_per_s * gflop_per_image;
     Ok(BenchReport {
         network: config.network.clone(),
@@ -144,52 +143,6 @@ fn images(count: usize, side: u32) -> Vec<RgbImage> {
     let pixels =
         |image: usize| (0..3 * side as usize * side as usize).map(|i| ((i * 7 + image * 31) % 256) as u8).collect();
     (0..count).map(|image| RgbImage { width: side, height: side, pixels: pixels(image) }).collect()
-}
-
-/// One product on every thread at the same time; the best of several rounds.
-fn product_peak() -> f64 {
-    const SIDE: usize = 512;
-    const REPEATS: usize = 4;
-    let threads = rayon::current_num_threads();
-    let mut best = 0.0f64;
-    for _ in 0..6 {
-        let start = Instant::now();
-        (0..threads).into_par_iter().with_max_len(1).for_each(|_| {
-            let (left, right) = (vec![0.5f32; SIDE * SIDE], vec![0.25f32; SIDE * SIDE]);
-            let mut product = vec![0.0f32; SIDE * SIDE];
-            for _ in 0..REPEATS {
-                let n = SIDE as isize;
-                // SAFETY: three square matrices of SIDE × SIDE elements, row-major; the product is not aliased.
-                unsafe {
-                    gemm::gemm(
-                        SIDE,
-                        SIDE,
-                        SIDE,
-                        product.as_mut_ptr(),
-                        1,
-                        n,
-                        false,
-                        left.as_ptr(),
-                        1,
-                        n,
-                        right.as_ptr(),
-                        1,
-                        n,
-                        0.0,
-                        1.0,
-                        false,
-                        false,
-                        false,
-                        gemm::Parallelism::None,
-                    );
-                }
-            }
-            std::hint::black_box(&product);
-        });
-        let operations = (2 * SIDE * SIDE * SIDE * REPEATS * threads) as f64;
-        best = best.max(operations / start.elapsed().as_secs_f64() / 1e9);
-    }
-    best
 }
 
 /// `VmHWM` of Linux.

@@ -7,10 +7,13 @@
 mod cpu;
 mod gpu;
 mod networks;
+mod products;
 
 use std::time::Instant;
 
 use serde::Serialize;
+
+pub use products::product_peak;
 
 use crate::cost::Cost;
 use crate::cuda::{CudaError, Gpu};
