@@ -14,6 +14,7 @@ pub mod pca;
 pub mod pixel_ddpm;
 pub mod pixel_vae;
 mod reconstruction_score;
+mod reconstructor;
 mod registry;
 mod score;
 mod section;

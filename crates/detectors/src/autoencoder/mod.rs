@@ -11,8 +11,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::dlsr::NetworkConfig;
-use crate::reconstruction_score::{self, ReconstructionScore};
-use crate::{Detector, DetectorError, FitContext, FittedDetector, Needs, ScoreSpec, Unlabeled, section};
+use crate::reconstruction_score::ReconstructionScore;
+use crate::reconstructor::Reconstructor;
+use crate::{Detector, DetectorError, FitContext, FittedDetector, ScoreSpec, Unlabeled, section};
 use fitted::Fitted;
 
 /// Name of the detector.
@@ -76,43 +77,25 @@ pub(crate) fn build(config: Value, scores: &[ScoreSpec]) -> Result<Box<dyn Detec
     Ok(Box::new(Autoencoder::new(config, scores)?))
 }
 
-impl Detector for Autoencoder {
-    fn kind(&self) -> &'static str {
-        KIND
-    }
+impl Reconstructor for Autoencoder {
+    const KIND: &'static str = KIND;
+    const REVISION: u32 = 1;
 
-    fn needs(&self) -> Needs {
-        Needs { features: true, ..Needs::default() }
-    }
-
-    fn revision(&self) -> u32 {
-        1
-    }
-
-    fn fit_config(&self) -> Value {
+    fn trained_by(&self) -> Value {
         json!(self.config)
     }
 
-    fn score_config(&self) -> Value {
-        json!({ "scores": self.score_names() })
+    fn scores(&self) -> &[ReconstructionScore] {
+        &self.scores
     }
 
-    fn score_names(&self) -> Vec<String> {
-        reconstruction_score::names(&self.scores)
-    }
-
-    fn check_layers(&self, layers: usize) -> Result<(), DetectorError> {
-        reconstruction_score::check_layers(&self.scores, layers)
-    }
-
-    fn fit(
+    fn train(
         &self,
-        train: &Unlabeled<'_>,
+        given: &Unlabeled<'_>,
         context: &mut FitContext<'_>,
     ) -> Result<Box<dyn FittedDetector>, DetectorError> {
-        let z = train.z_scored(KIND)?;
-        let features = train.features();
-        self.check_layers(features.layers().len())?;
+        let z = given.z_scored(KIND)?;
+        let features = given.features();
         let training = Training {
             network: self.config.network(features.width()),
             config: &self.config.train,
@@ -122,11 +105,11 @@ impl Detector for Autoencoder {
         };
         let mut engine = context.compute.engine(Precision::F32)?;
         let trained = training.run(engine.as_mut(), &mut context.training());
-        let trained = trained.map_err(|error| DetectorError::training(error, train.features().ids()))?;
+        let trained = trained.map_err(|error| DetectorError::training(error, given.features().ids()))?;
         Ok(Box::new(Fitted::new(self.scores.clone(), features.layers().to_vec(), trained)))
     }
 
-    fn load(&self, bytes: &[u8]) -> Result<Box<dyn FittedDetector>, DetectorError> {
+    fn restore(&self, bytes: &[u8]) -> Result<Box<dyn FittedDetector>, DetectorError> {
         Ok(Box::new(Fitted::load(self.config.clone(), self.scores.clone(), bytes)?))
     }
 }

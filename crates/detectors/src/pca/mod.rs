@@ -9,10 +9,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::reconstruction_score::{self, ReconstructionScore};
+use crate::reconstructor::Reconstructor;
 use crate::stored;
 use crate::{
-    Curve, Detector, DetectorError, FitContext, FittedDetector, Needs, ScoreContext, ScoreSpec, Unlabeled,
-    check_scores, section,
+    Curve, Detector, DetectorError, FitContext, FittedDetector, ScoreContext, ScoreSpec, Unlabeled, check_scores,
+    section,
 };
 use components::Components;
 
@@ -82,44 +83,27 @@ pub(crate) fn build(config: Value, scores: &[ScoreSpec]) -> Result<Box<dyn Detec
     Ok(Box::new(Pca::new(config, scores)?))
 }
 
-impl Detector for Pca {
-    fn kind(&self) -> &'static str {
-        KIND
-    }
+impl Reconstructor for Pca {
+    const KIND: &'static str = KIND;
+    const REVISION: u32 = 1;
 
-    fn needs(&self) -> Needs {
-        Needs { features: true, ..Needs::default() }
-    }
-
-    fn revision(&self) -> u32 {
-        1
-    }
-
-    fn fit_config(&self) -> Value {
+    fn trained_by(&self) -> Value {
         match self.kept {
             Kept::Components(count) => json!({ "components": count }),
             Kept::Variance(share) => json!({ "variance": share }),
         }
     }
 
-    fn score_config(&self) -> Value {
-        json!({ "scores": self.score_names() })
+    fn scores(&self) -> &[ReconstructionScore] {
+        &self.scores
     }
 
-    fn score_names(&self) -> Vec<String> {
-        reconstruction_score::names(&self.scores)
-    }
-
-    fn check_layers(&self, layers: usize) -> Result<(), DetectorError> {
-        reconstruction_score::check_layers(&self.scores, layers)
-    }
-
-    fn fit(
+    fn train(
         &self,
-        train: &Unlabeled<'_>,
+        given: &Unlabeled<'_>,
         context: &mut FitContext<'_>,
     ) -> Result<Box<dyn FittedDetector>, DetectorError> {
-        let features = train.features();
+        let features = given.features();
         if features.width() > MOST_COLUMNS {
             let message = format!(
                 "principal components of {} columns would take hours: at most {MOST_COLUMNS}; choose fewer layers or a smaller image",
@@ -127,8 +111,7 @@ impl Detector for Pca {
             );
             return Err(DetectorError::Config { place: "features".into(), message });
         }
-        let z = train.z_scored(KIND)?;
-        self.check_layers(features.layers().len())?;
+        let z = given.z_scored(KIND)?;
         let task = context.progress.task("principal components", "columns", features.width() as u64, 0);
         let found = components::find(&z, features.width(), context.cancel, task.as_ref())?;
         let (most, total) = (found.values.len(), found.values.iter().sum::<f64>());
@@ -156,7 +139,7 @@ impl Detector for Pca {
         Ok(Box::new(Fitted { scores: self.scores.clone(), layers, variances: found.values, components }))
     }
 
-    fn load(&self, bytes: &[u8]) -> Result<Box<dyn FittedDetector>, DetectorError> {
+    fn restore(&self, bytes: &[u8]) -> Result<Box<dyn FittedDetector>, DetectorError> {
         let broken = |message: String| DetectorError::Stored { kind: KIND, message };
         let refused = |error: oodlab_diffusion::DiffusionError| broken(error.to_string());
         let (header, file) = TensorFile::read::<Header>(bytes).map_err(refused)?;

@@ -9,11 +9,12 @@ mod fitted;
 use oodlab_diffusion::pixel::{Ddpm, PixelSampleConfig};
 use oodlab_diffusion::small::{SmallTrainConfig, SmallTraining};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::input::{self, Input};
-use crate::reconstruction_score::{self, ReconstructionScore};
-use crate::{Detector, DetectorError, FitContext, FittedDetector, Needs, ScoreSpec, Unlabeled, section};
+use crate::reconstruction_score::ReconstructionScore;
+use crate::reconstructor::Reconstructor;
+use crate::{Detector, DetectorError, FitContext, FittedDetector, ScoreSpec, Unlabeled, section};
 use fitted::Fitted;
 
 /// Name of the detector.
@@ -91,49 +92,40 @@ pub(crate) fn build(config: Value, scores: &[ScoreSpec]) -> Result<Box<dyn Detec
     Ok(Box::new(PixelDdpm::new(config, scores)?))
 }
 
-impl Detector for PixelDdpm {
-    fn kind(&self) -> &'static str {
-        KIND
-    }
+impl Reconstructor for PixelDdpm {
+    const KIND: &'static str = KIND;
+    const REVISION: u32 = 1;
 
-    fn needs(&self) -> Needs {
-        Needs { features: true, ..Needs::default() }
-    }
-
-    fn revision(&self) -> u32 {
-        1
-    }
-
-    fn fit_config(&self) -> Value {
+    fn trained_by(&self) -> Value {
         json!({ "network": self.config.network, "train": self.config.train })
     }
 
-    fn score_config(&self) -> Value {
-        json!({ "sample": self.config.sample, "scores": self.score_names() })
+    fn scored_by(&self) -> Map<String, Value> {
+        Map::from_iter([("sample".to_owned(), json!(self.config.sample))])
     }
 
-    fn score_names(&self) -> Vec<String> {
-        reconstruction_score::names(&self.scores)
+    fn scores(&self) -> &[ReconstructionScore] {
+        &self.scores
     }
 
-    fn fit(
+    fn train(
         &self,
-        train: &Unlabeled<'_>,
+        given: &Unlabeled<'_>,
         context: &mut FitContext<'_>,
     ) -> Result<Box<dyn FittedDetector>, DetectorError> {
-        let samples = Input::Pixels.values(train, KIND)?;
-        let features = train.features();
+        let samples = Input::Pixels.values(given, KIND)?;
+        let features = given.features();
         let network = self.config.network(input::side(features.layers(), KIND)?)?;
         let config = &self.config.train;
         let training =
             SmallTraining { network: &network, config, samples: &samples, seed: context.seed, unit: "images" };
         let trained = training.run(&mut context.training());
-        let trained = trained.map_err(|error| DetectorError::training(error, train.features().ids()))?;
+        let trained = trained.map_err(|error| DetectorError::training(error, given.features().ids()))?;
         let layers = features.layers().to_vec();
         Ok(Box::new(Fitted::new(self.config, self.scores.clone(), network, layers, context.seed, trained)))
     }
 
-    fn load(&self, bytes: &[u8]) -> Result<Box<dyn FittedDetector>, DetectorError> {
+    fn restore(&self, bytes: &[u8]) -> Result<Box<dyn FittedDetector>, DetectorError> {
         Ok(Box::new(Fitted::load(self.config, self.scores.clone(), bytes)?))
     }
 }

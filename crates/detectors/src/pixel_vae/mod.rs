@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::input::{self, Input};
-use crate::reconstruction_score::{self, ReconstructionScore};
+use crate::reconstruction_score::ReconstructionScore;
+use crate::reconstructor::Reconstructor;
 use crate::vae::fitted::{Fitted, Setting};
-use crate::{Detector, DetectorError, FitContext, FittedDetector, Needs, ScoreSpec, Unlabeled, section};
+use crate::{Detector, DetectorError, FitContext, FittedDetector, ScoreSpec, Unlabeled, section};
 
 /// Name of the detector.
 pub const KIND: &str = "pixel-vae";
@@ -95,48 +96,35 @@ pub(crate) fn build(config: Value, scores: &[ScoreSpec]) -> Result<Box<dyn Detec
     Ok(Box::new(PixelVae::new(config, scores)?))
 }
 
-impl Detector for PixelVae {
-    fn kind(&self) -> &'static str {
-        KIND
-    }
+impl Reconstructor for PixelVae {
+    const KIND: &'static str = KIND;
+    const REVISION: u32 = 1;
 
-    fn needs(&self) -> Needs {
-        Needs { features: true, ..Needs::default() }
-    }
-
-    fn revision(&self) -> u32 {
-        1
-    }
-
-    fn fit_config(&self) -> Value {
+    fn trained_by(&self) -> Value {
         json!(self.config)
     }
 
-    fn score_config(&self) -> Value {
-        json!({ "scores": self.score_names() })
+    fn scores(&self) -> &[ReconstructionScore] {
+        &self.scores
     }
 
-    fn score_names(&self) -> Vec<String> {
-        reconstruction_score::names(&self.scores)
-    }
-
-    fn fit(
+    fn train(
         &self,
-        train: &Unlabeled<'_>,
+        given: &Unlabeled<'_>,
         context: &mut FitContext<'_>,
     ) -> Result<Box<dyn FittedDetector>, DetectorError> {
-        let samples = Input::Pixels.values(train, KIND)?;
-        let features = train.features();
+        let samples = Input::Pixels.values(given, KIND)?;
+        let features = given.features();
         let network = self.config.network(input::side(features.layers(), KIND)?)?;
         let config = &self.config.train;
         let training =
             SmallTraining { network: &network, config, samples: &samples, seed: context.seed, unit: "images" };
         let trained = training.run(&mut context.training());
-        let trained = trained.map_err(|error| DetectorError::training(error, train.features().ids()))?;
+        let trained = trained.map_err(|error| DetectorError::training(error, given.features().ids()))?;
         Ok(Box::new(Fitted::new(self.setting(), network, features.layers().to_vec(), trained)))
     }
 
-    fn load(&self, bytes: &[u8]) -> Result<Box<dyn FittedDetector>, DetectorError> {
+    fn restore(&self, bytes: &[u8]) -> Result<Box<dyn FittedDetector>, DetectorError> {
         let network = |layers: &[Layer]| self.config.network(input::side(layers, KIND)?);
         Ok(Box::new(Fitted::load(self.setting(), network, bytes)?))
     }

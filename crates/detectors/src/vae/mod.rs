@@ -12,8 +12,9 @@ use serde_json::{Value, json};
 pub use config::{VaeConfig, VaeNetwork};
 
 use crate::input::Input;
-use crate::reconstruction_score::{self, ReconstructionScore};
-use crate::{Detector, DetectorError, FitContext, FittedDetector, Needs, ScoreSpec, Unlabeled};
+use crate::reconstruction_score::ReconstructionScore;
+use crate::reconstructor::Reconstructor;
+use crate::{Detector, DetectorError, FitContext, FittedDetector, ScoreSpec, Unlabeled};
 use fitted::{Fitted, Setting};
 
 /// Name of the detector.
@@ -54,53 +55,35 @@ pub(crate) fn build(config: Value, scores: &[ScoreSpec]) -> Result<Box<dyn Detec
     Ok(Box::new(VaeDetector::new(config, scores)?))
 }
 
-impl Detector for VaeDetector {
-    fn kind(&self) -> &'static str {
-        KIND
-    }
+impl Reconstructor for VaeDetector {
+    const KIND: &'static str = KIND;
+    const REVISION: u32 = 1;
 
-    fn needs(&self) -> Needs {
-        Needs { features: true, ..Needs::default() }
-    }
-
-    fn revision(&self) -> u32 {
-        1
-    }
-
-    fn fit_config(&self) -> Value {
+    fn trained_by(&self) -> Value {
         json!(self.config)
     }
 
-    fn score_config(&self) -> Value {
-        json!({ "scores": self.score_names() })
+    fn scores(&self) -> &[ReconstructionScore] {
+        &self.scores
     }
 
-    fn score_names(&self) -> Vec<String> {
-        reconstruction_score::names(&self.scores)
-    }
-
-    fn check_layers(&self, layers: usize) -> Result<(), DetectorError> {
-        reconstruction_score::check_layers(&self.scores, layers)
-    }
-
-    fn fit(
+    fn train(
         &self,
-        train: &Unlabeled<'_>,
+        given: &Unlabeled<'_>,
         context: &mut FitContext<'_>,
     ) -> Result<Box<dyn FittedDetector>, DetectorError> {
-        let z = train.z_scored(KIND)?;
-        let features = train.features();
-        self.check_layers(features.layers().len())?;
+        let z = given.z_scored(KIND)?;
+        let features = given.features();
         let network = self.config.network(features.width())?;
         let config = &self.config.train;
         let training = SmallTraining { network: &network, config, samples: &z, seed: context.seed, unit: "features" };
         let trained = training.run(&mut context.training());
-        let trained = trained.map_err(|error| DetectorError::training(error, train.features().ids()))?;
+        let trained = trained.map_err(|error| DetectorError::training(error, given.features().ids()))?;
         let layers = features.layers().to_vec();
         Ok(Box::new(Fitted::new(self.setting(), network, layers, trained)))
     }
 
-    fn load(&self, bytes: &[u8]) -> Result<Box<dyn FittedDetector>, DetectorError> {
+    fn restore(&self, bytes: &[u8]) -> Result<Box<dyn FittedDetector>, DetectorError> {
         let network = |layers: &[Layer]| self.config.network(layers.last().map_or(0, |layer| layer.end));
         Ok(Box::new(Fitted::load(self.setting(), network, bytes)?))
     }
