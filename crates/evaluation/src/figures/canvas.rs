@@ -54,6 +54,32 @@ pub(super) fn picture(
     Ok(Figure { svg: svg.replacen(&in_units, &format!("width=\"{width:.0}\" height=\"{height:.0}\""), 1) })
 }
 
+impl Figure {
+    /// The same figure with a title and a description in its markup, for who hears it rather than sees it.
+    #[must_use]
+    pub fn described(&self, title: &str, description: &str) -> Figure {
+        let Some((head, body)) = self.svg.split_once('>') else { return self.clone() };
+        let (title, description) = (escaped(title), escaped(description));
+        Figure { svg: format!("{head} role=\"img\">\n<title>{title}</title>\n<desc>{description}</desc>{body}") }
+    }
+}
+
+/// A text for markup; characters that XML does not allow would spoil the document.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => out.push(' '),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
 fn error(error: impl std::fmt::Display) -> FigureError {
     FigureError::Draw(error.to_string())
 }

@@ -5,6 +5,8 @@
 
 mod axis;
 mod canvas;
+mod draw;
+mod gather;
 mod histogram;
 mod histogram_range;
 mod lines;
@@ -14,10 +16,16 @@ mod roc;
 mod spec;
 mod style;
 
+pub use draw::{NamedFigure, draw};
 pub use histogram::{HistogramPanel, histogram_figure};
 pub use lines::{LineChart, LinePoint, LineSeries, line_figure, loss_figure, loss_figure_with};
 pub use roc::{RocPanel, RocSeries, roc_figure};
-pub use spec::FigureSpec;
+pub use spec::{
+    BarsSpec, ContactSheetSpec, DensitySpec, Direction, Facet, FigureKind, FigureSpec, HeatmapSpec, HistogramSpec,
+    LayersSpec, LossSpec, Over, PrSpec, ProjectionSpec, RocSpec, Selection, StepsSpec, SweepSpec, Values, View,
+};
+
+use crate::metrics::MetricError;
 
 /// A finished figure.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +44,36 @@ pub enum FigureError {
         figure: String,
         /// What is missing.
         what: &'static str,
+    },
+    /// The record does not hold what a figure shows.
+    #[error("figure {kind}: the record has not got {what}{hint}")]
+    Missing {
+        /// Kind of the figure.
+        kind: &'static str,
+        /// What is missing.
+        what: String,
+        /// What to do about it; begins with a semicolon, or is empty.
+        hint: String,
+    },
+    /// An entry that comes to more figures than anybody looks at.
+    #[error("figure {kind}: expected at most {most} figures of one entry, found {found}; narrow it with `where`")]
+    TooMany {
+        /// Kind of the figure.
+        kind: &'static str,
+        /// How many it comes to.
+        found: usize,
+        /// How many it may come to.
+        most: usize,
+    },
+    /// Scores that nothing can be counted of.
+    #[error("score {score:?} on {set}: {error}")]
+    Scores {
+        /// The score.
+        score: String,
+        /// The set.
+        set: String,
+        /// What is wrong with them.
+        error: MetricError,
     },
     /// The drawing library refused.
     #[error("cannot draw the figure: {0}")]

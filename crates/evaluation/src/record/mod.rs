@@ -97,6 +97,15 @@ pub struct RunAbout {
     pub warnings: Vec<String>,
 }
 
+impl RunAbout {
+    /// Cell and seed, for people: `cell width=8, seed 0`.
+    #[must_use]
+    pub fn title(&self) -> String {
+        let cell = if self.cell.is_empty() { String::new() } else { format!("cell {}, ", self.cell) };
+        format!("{cell}seed {}", self.seed)
+    }
+}
+
 /// A detector of a run.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -1,0 +1,31 @@
+//! Draws figures of a results folder from its `table.csv` and `scores.parquet`:
+//! `draw_figures results/quickstart out '[{"kind": "roc", "bands": true}]'`; without the list, the standing ones.
+
+use std::error::Error;
+use std::path::Path;
+
+use oodlab_evaluation::figures::{FigureSpec, draw};
+use oodlab_evaluation::scores::read_scores_parquet;
+use oodlab_evaluation::{Record, Table};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [results, out, specs @ ..] = arguments.as_slice() else {
+        return Err("expected the folder of results and the folder of figures".into());
+    };
+    let results = Path::new(results);
+    let table = Table::from_csv(&fs_err::read(results.join("table.csv"))?)?;
+    let scores = read_scores_parquet(&fs_err::read(results.join("scores.parquet"))?)?;
+    let record = Record { table, scores, ..Record::default() };
+    let specs: Vec<FigureSpec> = match specs.first() {
+        Some(json) => serde_json::from_str(json)?,
+        None => FigureSpec::standing(&record),
+    };
+    fs_err::create_dir_all(out)?;
+    for figure in draw(&record, &specs)? {
+        fs_err::write(Path::new(out).join(format!("{}.svg", figure.name)), &figure.figure.svg)?;
+        fs_err::write(Path::new(out).join(format!("{}.png", figure.name)), figure.figure.to_png(1.0)?)?;
+        println!("{}: {}\n  {}", figure.name, figure.title, figure.description);
+    }
+    Ok(())
+}
