@@ -16,7 +16,7 @@ use crate::commands::{print, print_json};
 use crate::config::{Environment, Source};
 use crate::failure::{describe, is_cancelled};
 use crate::lab::Lab;
-use crate::output::{self, Inliers, Outcome, ScoredContender, ScoredRun};
+use crate::output::{self, Inliers, Outcome, ScoredContender, ScoredRun, Stages};
 use crate::plan::{Contender, Plan, Run};
 use crate::stages::Note;
 use crate::stages::score::Score;
@@ -60,7 +60,7 @@ pub fn execute(lab: &Lab, source: &Source) -> Result<Outcome> {
     }
     let folder = output::prepare(lab, &plan)?;
     let mut worker = Worker { lab, encoded: BTreeMap::new() };
-    let mut scored = Vec::new();
+    let mut finished = Vec::new();
     let mut failures = BTreeMap::new();
     for run in &plan.runs {
         let run_folder = output::start_run(lab, &folder, source, run)?;
@@ -69,7 +69,7 @@ pub fn execute(lab: &Lab, source: &Source) -> Result<Outcome> {
             Ok(done) => {
                 tracing::info!(seconds = started.elapsed().as_secs_f64(), "finished");
                 output::finish_run(&run_folder, source, run, &done)?;
-                scored.push(done);
+                finished.push((run, done));
             }
             Err(error) if is_cancelled(&error) || lab.cancel.is_cancelled() => return Err(error),
             // One run alone: its error is the program's.
@@ -82,7 +82,7 @@ pub fn execute(lab: &Lab, source: &Source) -> Result<Outcome> {
         }
         lab.run_log.close();
     }
-    output::write(lab, &plan, folder, &scored, failures)
+    output::write(lab, source, &plan, folder, &finished, failures)
 }
 
 struct Worker<'a> {
@@ -94,17 +94,16 @@ struct Worker<'a> {
 impl Worker<'_> {
     fn run(&mut self, run: &Run) -> Result<ScoredRun> {
         // Everything is encoded first: an unreadable image is found before hours of training.
-        let mut notes = BTreeMap::new();
+        let mut stages = Stages::default();
         for encode in run.encodes() {
-            notes.insert(encode.key(), self.encoded(encode)?);
+            let note = self.encoded(encode)?;
+            stages.add(encode.key(), &encode.label(), note);
         }
         let mut contenders = Vec::new();
         for contender in &run.contenders {
-            let (scored, note) = self.contend(run, contender)?;
-            notes.insert(contender.fit.key(), note);
-            contenders.push(scored);
+            contenders.push(self.contend(run, contender, &mut stages)?);
         }
-        ScoredRun::new(run, contenders, notes)
+        ScoredRun::new(run, contenders, stages)
     }
 
     fn encoded(&mut self, encode: &FeatureSource) -> Result<Note> {
@@ -116,26 +115,22 @@ impl Worker<'_> {
         Ok(note)
     }
 
-    fn contend(&self, run: &Run, contender: &Contender) -> Result<(ScoredContender, Note)> {
-        let kind = &contender.name;
-        let (fitted, note) = contender.fit.run(self.lab, &run.train).with_context(|| format!("fit {kind}"))?;
-        let id = self.score(run, contender, fitted.as_ref(), &run.id_test)?;
-        let mut shifted = Vec::new();
-        for other in &run.shifted {
-            shifted.push(self.score(run, contender, fitted.as_ref(), &other.encode)?);
-        }
-        let mut outliers = Vec::new();
-        for outlier in &run.outliers {
-            outliers.push(self.score(run, contender, fitted.as_ref(), &outlier.encode)?);
-        }
-        let scored = ScoredContender {
-            detector: contender.name.clone(),
+    fn contend(&self, run: &Run, contender: &Contender, stages: &mut Stages) -> Result<ScoredContender> {
+        let name = &contender.name;
+        let (fitted, note) = contender.fit.run(self.lab, &run.train).with_context(|| format!("fit {name}"))?;
+        stages.add(contender.fit.key(), &format!("fit {name}"), note);
+        let mut score = |encode: &FeatureSource| self.score(run, contender, fitted.as_ref(), encode, stages);
+        let id = score(&run.id_test)?;
+        let shifted = run.shifted.iter().map(|other| score(&other.encode)).collect::<Result<_>>()?;
+        let outliers = run.outliers.iter().map(|outlier| score(&outlier.encode)).collect::<Result<_>>()?;
+        Ok(ScoredContender {
+            detector: name.clone(),
+            kind: contender.fit.detector().kind(),
             control: contender.control,
             curves: fitted.curves(),
             id: Inliers { test: id, shifted },
             outliers,
-        };
-        Ok((scored, note))
+        })
     }
 
     fn score(
@@ -144,11 +139,14 @@ impl Worker<'_> {
         contender: &Contender,
         fitted: &dyn FittedDetector,
         encode: &FeatureSource,
+        stages: &mut Stages,
     ) -> Result<Scores> {
         let stage = score_stage(run, contender, encode)?;
         let label = stage.label().to_owned();
         let part = |rows: Range<usize>| encode.rows(self.lab, rows, &run.layers);
-        stage.run(self.lab, fitted, part).with_context(|| label)
+        let (scores, note) = stage.run(self.lab, fitted, part).with_context(|| label.clone())?;
+        stages.add(stage.key(), &label, note);
+        Ok(scores)
     }
 }
 

@@ -27,13 +27,31 @@ pub struct Source {
     /// `cifar10_far`, `dlsr/fig4`: the path below `experiments/`, without extension.
     pub name: String,
     layers: Vec<Layer>,
+    overrides: Vec<String>,
 }
 
 impl Source {
     /// Reads the file, what it extends, the environment and the overrides.
     pub fn open(path: &Path, overrides: &[String], environment: Environment) -> Result<Source> {
         let layers = layers::gather(path, overrides, environment)?;
-        Ok(Source { path: path.to_owned(), name: experiment_name(path), layers })
+        Ok(Source { path: path.to_owned(), name: experiment_name(path), layers, overrides: overrides.to_vec() })
+    }
+
+    /// The comment that opens the file, line by line, without the signs.
+    pub fn heading(&self) -> Vec<String> {
+        let text = self.layers.iter().rev().find_map(|layer| layer.text.as_deref()).unwrap_or_default();
+        let comment = text.trim_start_matches('\u{feff}').lines().take_while(|line| line.starts_with('#'));
+        comment.map(|line| line.trim_start_matches('#').trim().to_owned()).collect()
+    }
+
+    /// The command that runs it again.
+    pub fn command(&self) -> String {
+        let quoted = |text: &str| {
+            let plain = |c: char| c.is_ascii_alphanumeric() || "_-./=:,".contains(c);
+            if text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
+        };
+        let overrides = self.overrides.iter().map(|one| format!(" {}", quoted(one)));
+        std::iter::once(format!("oodlab run {}", quoted(&self.path.display().to_string()))).chain(overrides).collect()
     }
 
     /// The experiment without its sweep's overrides.

@@ -1,6 +1,7 @@
 //! `results/<experiment>/`: tables, scores, figures, and a folder a run with its configuration, provenance and log.
 
-mod figures;
+mod about;
+pub mod draw;
 mod run_folder;
 mod scored;
 mod sign;
@@ -10,14 +11,15 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use oodlab_base::file::write_atomic;
-use oodlab_evaluation::scores::{ScoreRecords, write_scores_parquet};
-use oodlab_evaluation::{Row, Table};
+use oodlab_evaluation::scores::ScoreRecords;
+use oodlab_evaluation::{Record, Row, Table};
 use serde::Serialize;
 
+use crate::config::Source;
 use crate::lab::Lab;
-use crate::plan::Plan;
+use crate::plan::{Plan, Run};
 pub use run_folder::{finish_run, start_run};
-pub use scored::{Inliers, ScoredContender, ScoredRun};
+pub use scored::{Inliers, ScoredContender, ScoredRun, Stages};
 
 /// What a run of an experiment leaves behind.
 pub struct Outcome {
@@ -34,6 +36,8 @@ pub struct Outcome {
     missing: BTreeMap<String, String>,
     /// Run to error.
     pub failures: BTreeMap<String, String>,
+    /// Tables and figures that were asked for and could not be drawn, and why.
+    pub undrawn: Vec<String>,
     runs: usize,
 }
 
@@ -44,6 +48,7 @@ pub struct Summary<'a> {
     folder: String,
     runs: usize,
     failed: &'a BTreeMap<String, String>,
+    undrawn: &'a [String],
     missing: &'a BTreeMap<String, String>,
     rows: &'a [Row],
 }
@@ -56,6 +61,7 @@ impl Outcome {
             folder: self.folder.display().to_string(),
             runs: self.runs,
             failed: &self.failures,
+            undrawn: &self.undrawn,
             missing: &self.missing,
             rows: &self.table.rows,
         }
@@ -63,8 +69,10 @@ impl Outcome {
 
     /// A failed run does not pass for success.
     pub fn fail_if_any_run_failed(&self) -> Result<()> {
-        let Some((run, error)) = self.failures.iter().next() else { return Ok(()) };
-        anyhow::bail!("{} of {} runs failed; the first, {run}: {error}", self.failures.len(), self.runs)
+        if let Some((run, error)) = self.failures.iter().next() {
+            anyhow::bail!("{} of {} runs failed; the first, {run}: {error}", self.failures.len(), self.runs);
+        }
+        draw::fail_if_undrawn(&self.undrawn)
     }
 }
 
@@ -78,51 +86,55 @@ pub fn prepare(lab: &Lab, plan: &Plan) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// Writes tables, scores and figures of all finished runs. When none finished, what an earlier run wrote stays.
+/// Writes what all finished runs left behind, and draws tables, figures and the report from it. When none finished, what an earlier
+/// run wrote stays.
 pub fn write(
     lab: &Lab,
+    source: &Source,
     plan: &Plan,
     folder: PathBuf,
-    scored: &[ScoredRun],
+    finished: &[(&Run, ScoredRun)],
     failures: BTreeMap<String, String>,
 ) -> Result<Outcome> {
-    if let (true, Some((run, error))) = (scored.is_empty(), failures.iter().next()) {
+    if let (true, Some((run, error))) = (finished.is_empty(), failures.iter().next()) {
         anyhow::bail!("all {} runs failed, nothing was written; the first, {run}: {error}", plan.runs.len());
     }
-    let rows = scored.iter().flat_map(|run| &run.rows).map(|row| Row { experiment: plan.name.clone(), ..row.clone() });
+    let scored = || finished.iter().map(|(_, done)| done);
+    let rows = scored().flat_map(|run| &run.rows).map(|row| Row { experiment: plan.name.clone(), ..row.clone() });
     let mut table = Table::new(rows.collect());
     table.group_means();
-    let mut records = ScoreRecords::default();
-    for run in scored {
-        run.add_records(&mut records);
+    let mut scores = ScoreRecords::default();
+    for run in scored() {
+        run.add_records(&mut scores);
     }
-    let notes = notes(plan, scored, &failures);
-    let listed: String = notes.iter().map(|note| format!("* {note}\n")).collect();
-    let markdown = format!("{}\n\n{listed}", table.to_markdown().trim_end_matches('\n'));
-    write_atomic(&folder.join("table.csv"), &table.to_csv()?)?;
-    write_atomic(&folder.join("table.md"), markdown.as_bytes())?;
-    write_atomic(&folder.join("scores.parquet"), &write_scores_parquet(&records)?)?;
+    let notes = notes(plan, finished, &failures);
+    let runs = finished.iter().map(|(run, done)| about::of_run(run, done)).collect();
+    let about = about::of_experiment(lab, source, plan, runs, notes.clone(), failures.clone())?;
+    let record = Record { about, table, scores, ..Record::default() };
     lab.cancel.check()?;
-    figures::write(&folder.join("figures"), &table, scored)?;
+    record.write(&folder)?;
+    let undrawn = draw::all(&record, &folder, &lab.bars)?;
     Ok(Outcome {
         name: plan.name.clone(),
-        table,
+        table: record.table,
         folder,
         notes,
-        train_lists: scored.iter().map(|run| run.train_list.clone()).collect(),
+        train_lists: scored().map(|run| run.train_list.clone()).collect(),
         missing: plan.missing.clone(),
         failures,
+        undrawn,
         runs: plan.runs.len(),
     })
 }
 
-fn notes(plan: &Plan, scored: &[ScoredRun], failures: &BTreeMap<String, String>) -> Vec<String> {
-    let trained: BTreeSet<String> = scored.iter().map(|run| format!("trained on {}", run.trained_on)).collect();
+fn notes(plan: &Plan, finished: &[(&Run, ScoredRun)], failures: &BTreeMap<String, String>) -> Vec<String> {
+    let scored = || finished.iter().map(|(_, done)| done);
+    let trained: BTreeSet<String> = scored().map(|run| format!("trained on {}", run.trained_on)).collect();
     let partial: BTreeSet<String> =
-        scored.iter().flat_map(|run| &run.partial).map(|set| format!("partial: {set}")).collect();
+        scored().flat_map(|run| &run.partial).map(|set| format!("partial: {set}")).collect();
     let missing = plan.missing.iter().map(|(set, how)| format!("missing: {set}, in no mean above; {how}"));
     let failed = failures.iter().map(|(run, error)| format!("failed: run {run}: {error}"));
-    let signs = sign::note(scored.iter().flat_map(|run| &run.rows));
+    let signs = sign::note(scored().flat_map(|run| &run.rows));
     trained
         .into_iter()
         .chain(signs)

@@ -111,7 +111,7 @@ pub fn finish_run(folder: &Path, source: &Source, run: &Run, done: &ScoredRun) -
         expected: encode.expected(),
         list: encode.list_key().hex(),
         features: encode.key().hex(),
-        computed: done.notes.get(&encode.key()).cloned().unwrap_or_default(),
+        computed: done.stages.note(encode.key()).cloned().unwrap_or_default(),
     };
     let mut sets = vec![record("train".into(), run.train.source()), record("id".into(), &run.id_test)];
     sets.extend(run.shifted.iter().map(|s| record(format!("{} id, shifted", s.protocol.name()), &s.encode)));
@@ -121,7 +121,7 @@ pub fn finish_run(folder: &Path, source: &Source, run: &Run, done: &ScoredRun) -
         kind: contender.fit.detector().kind(),
         control: contender.control,
         fit: contender.fit.key().hex(),
-        computed: done.notes.get(&contender.fit.key()).cloned().unwrap_or_default(),
+        computed: done.stages.note(contender.fit.key()).cloned().unwrap_or_default(),
     });
     let provenance = Provenance {
         program: env!("CARGO_PKG_NAME"),

@@ -1,9 +1,8 @@
 //! A finished run: its scores, and the table rows that they give.
 
-use std::collections::BTreeMap;
-
 use anyhow::{Context, Result};
 use oodlab_base::{Key, KeyBuilder};
+use oodlab_evaluation::record::StageAbout;
 use oodlab_evaluation::scores::ScoreRecords;
 use oodlab_evaluation::{FprRule, Metrics, Row, evaluate};
 use oodlab_features::Scores;
@@ -14,8 +13,10 @@ use crate::stages::source::FeatureSource;
 
 /// The scores of one detector of a run.
 pub struct ScoredContender {
-    /// Detector kind.
+    /// Its name in tables.
     pub detector: String,
+    /// Its kind.
+    pub kind: &'static str,
     /// Whether it is a control.
     pub control: bool,
     /// Curves of the fit, for detectors that are trained.
@@ -24,6 +25,30 @@ pub struct ScoredContender {
     pub id: Inliers,
     /// Scores of each out-of-distribution set, in the run's order.
     pub outliers: Vec<Scores>,
+}
+
+/// The stages of a run in the order of the work, each once.
+#[derive(Debug, Default)]
+pub struct Stages(Vec<StageAbout>);
+
+impl Stages {
+    /// Adds a stage, unless it is known already: equal stages are one piece of work.
+    pub fn add(&mut self, key: Key, label: &str, computed: Note) {
+        if self.note(key).is_none() {
+            self.0.push(StageAbout { label: label.to_owned(), key: key.hex(), computed });
+        }
+    }
+
+    /// How the stage of that key was computed.
+    pub fn note(&self, key: Key) -> Option<&Note> {
+        let key = key.hex();
+        self.0.iter().find(|stage| stage.key == key).map(|stage| &stage.computed)
+    }
+
+    /// All of them.
+    pub fn all(&self) -> &[StageAbout] {
+        &self.0
+    }
 }
 
 /// Scores of in-distribution images.
@@ -52,8 +77,6 @@ pub struct ScoredRun {
     pub rows: Vec<Row>,
     /// Its detectors.
     pub contenders: Vec<ScoredContender>,
-    /// Cell and seed, for people.
-    pub(super) name: String,
     /// Column values that its records share.
     pub(super) cell: String,
     pub(super) seed: u64,
@@ -68,15 +91,15 @@ pub struct ScoredRun {
     pub train_list: String,
     /// Sets of which only a part is at hand.
     pub partial: Vec<String>,
-    /// How each stage was computed, by its key.
-    pub notes: BTreeMap<Key, Note>,
+    /// How each stage was computed.
+    pub stages: Stages,
     /// What the metrics warn of.
     pub warnings: Vec<String>,
 }
 
 impl ScoredRun {
     /// Computes the metrics of every detector, score and set.
-    pub fn new(run: &Run, contenders: Vec<ScoredContender>, notes: BTreeMap<Key, Note>) -> Result<ScoredRun> {
+    pub fn new(run: &Run, contenders: Vec<ScoredContender>, stages: Stages) -> Result<ScoredRun> {
         let mut rows = Vec::new();
         let mut warnings = Vec::new();
         for contender in &contenders {
@@ -123,7 +146,6 @@ impl ScoredRun {
         Ok(ScoredRun {
             rows,
             contenders,
-            name: run.name(),
             cell: run.cell.name.clone(),
             seed: run.seed,
             id_set: run.id_test.set().to_owned(),
@@ -139,7 +161,7 @@ impl ScoredRun {
             ),
             train_list: train.list_key().short(),
             partial,
-            notes,
+            stages,
             warnings,
         })
     }

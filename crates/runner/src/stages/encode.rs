@@ -98,6 +98,11 @@ impl Encode {
         &self.images
     }
 
+    /// Number of classes of the network's head; 0 without one.
+    pub fn classes(&self) -> usize {
+        self.encoder.classes()
+    }
+
     /// Set, split and size: `mnist test at 32x32`.
     pub fn name(&self) -> String {
         let size = self.squash.map(|(width, height)| format!(" at {width}x{height}")).unwrap_or_default();

@@ -7,7 +7,7 @@ use oodlab_base::{Key, KeyBuilder, Task};
 use oodlab_detectors::{FittedDetector, ScoreContext, Unlabeled};
 use oodlab_features::{Features, Scores};
 
-use super::{Work, each_part, ranges};
+use super::{Note, Work, each_part, ranges};
 use crate::lab::Lab;
 
 /// Raise when the stage's results change.
@@ -51,13 +51,13 @@ impl Score {
     }
 
     /// Reads or computes the scores. `features` (of the rows asked for) is called only when something has to be
-    /// computed.
+    /// computed. Tells how they were computed, too.
     pub fn run(
         &self,
         lab: &Lab,
         detector: &dyn FittedDetector,
         features: impl Fn(Range<usize>) -> Result<Features>,
-    ) -> Result<Scores> {
+    ) -> Result<(Scores, Note)> {
         let artifact = lab.store()?.artifact("score", &self.key);
         let ranges = ranges(self.rows, PART_ROWS);
         let mut whole: Option<Scores> = None;
@@ -72,7 +72,7 @@ impl Score {
             Ok(scores.to_bytes()?)
         };
         let work = Work { label: &self.label, unit: Some("images"), sizes };
-        each_part(lab, &artifact, &work, compute, |part, bytes| {
+        let note = each_part(lab, &artifact, &work, compute, |part, bytes| {
             let scores =
                 Scores::from_bytes(bytes).with_context(|| format!("{} part {part}", artifact.folder().display()))?;
             match &mut whole {
@@ -81,6 +81,6 @@ impl Score {
             }
             Ok(())
         })?;
-        whole.context("no scores")
+        Ok((whole.context("no scores")?, note))
     }
 }

@@ -136,6 +136,30 @@ impl FeatureSource {
         }
     }
 
+    /// Number of classes of the logits beside the features, where there are logits.
+    pub fn classes(&self) -> Option<usize> {
+        match self {
+            FeatureSource::Images(encode) => Some(encode.classes()).filter(|classes| *classes > 0),
+            FeatureSource::Imported(imported) => imported.stored().classes,
+        }
+    }
+
+    /// The class of each sample, where all are known and the set has as many classes as the logits: then they are taken to be the
+    /// same classes in the same order. Only what is made of scores sees them, never a detector.
+    pub fn labels(&self, classes: usize) -> Result<Option<Vec<u32>>> {
+        let labels: Option<Vec<u32>> = match self {
+            FeatureSource::Images(encode) if encode.images().class_names().len() == classes => {
+                (0..self.len()).map(|index| encode.images().label(index)).collect()
+            }
+            FeatureSource::Images(_) => None,
+            FeatureSource::Imported(imported) if imported.stored().labels => {
+                imported.table()?.labels().map(|labels| labels.0.clone())
+            }
+            FeatureSource::Imported(_) => None,
+        };
+        Ok(labels.filter(|labels| labels.iter().all(|label| (*label as usize) < classes)))
+    }
+
     /// (parts stored already, parts in all).
     pub fn state(&self, lab: &Lab) -> Result<(usize, usize)> {
         match self {

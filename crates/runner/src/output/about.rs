@@ -1,0 +1,95 @@
+//! What is known of an experiment beside its numbers: `record.json`.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use oodlab_evaluation::record::{About, CurveAbout, DetectorAbout, RunAbout, SetAbout};
+
+use super::ScoredRun;
+use crate::config::Source;
+use crate::lab::Lab;
+use crate::numerics;
+use crate::plan::{Plan, Run};
+use crate::stages::source::FeatureSource;
+
+/// Of the whole experiment.
+pub fn of_experiment(
+    lab: &Lab,
+    source: &Source,
+    plan: &Plan,
+    runs: Vec<RunAbout>,
+    notes: Vec<String>,
+    failures: BTreeMap<String, String>,
+) -> Result<About> {
+    let base = source.base()?;
+    Ok(About {
+        experiment: plan.name.clone(),
+        heading: source.heading(),
+        file: source.path.display().to_string(),
+        command: source.command(),
+        config: serde_yaml::to_string(&base.resolved()?)?,
+        program: format!("oodlab {} ({})", env!("CARGO_PKG_VERSION"), env!("OODLAB_COMMIT")),
+        numerics: numerics::describe(lab.gpu.as_ref()),
+        notes,
+        missing: plan.missing.clone(),
+        failures,
+        runs,
+        intervals: base.intervals,
+        comparisons: base.comparisons,
+        tables: base.tables,
+        figures: base.figures,
+        ..About::default()
+    })
+}
+
+/// Of one run.
+pub fn of_run(run: &Run, done: &ScoredRun) -> RunAbout {
+    let set = |role: String, encode: &FeatureSource| SetAbout {
+        role,
+        set: encode.set().to_owned(),
+        split: encode.split().to_owned(),
+        images: encode.len(),
+        list: encode.list_key().hex(),
+        features: encode.key().hex(),
+    };
+    let sets = std::iter::once(set("train".into(), run.train.source()))
+        .chain([set("id".into(), &run.id_test)])
+        .chain(run.shifted.iter().map(|other| set(format!("{} id, shifted", other.protocol.name()), &other.encode)))
+        .chain(
+            run.outliers.iter().map(|other| set(format!("{} {}", other.protocol.name(), other.group), &other.encode)),
+        );
+    RunAbout {
+        run: run.key.short(),
+        cell: run.cell.name.clone(),
+        sweep: run.cell.values.clone(),
+        seed: run.seed,
+        id_set: run.id_test.set().to_owned(),
+        detectors: done
+            .contenders
+            .iter()
+            .map(|contender| DetectorAbout {
+                name: contender.detector.clone(),
+                kind: contender.kind.to_owned(),
+                control: contender.control,
+                scores: contender.id.test.names.clone(),
+            })
+            .collect(),
+        curves: done
+            .contenders
+            .iter()
+            .flat_map(|contender| contender.curves.iter().map(|curve| (contender.detector.clone(), curve.clone())))
+            .map(|(detector, curve)| CurveAbout {
+                detector,
+                name: curve.name,
+                x_label: curve.x_label,
+                y_label: curve.y_label,
+                // Early stopping may leave epochs without a held-out loss.
+                points: curve.points.into_iter().filter(|(x, y)| x.is_finite() && y.is_finite()).collect(),
+            })
+            .collect(),
+        sets: sets.collect(),
+        stages: done.stages.all().to_vec(),
+        warnings: done.warnings.clone(),
+        ..RunAbout::default()
+    }
+}
