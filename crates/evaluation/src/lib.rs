@@ -9,6 +9,7 @@
 //! * [`figures`]: ROC curves, score histograms, sweeps and losses as SVG and PNG;
 //! * [`comparisons`]: which scores are tested against each other;
 //! * [`record`]: all that an experiment left behind, from which everything is drawn;
+//! * [`report`]: all of it in one HTML file, and two experiments side by side;
 //! * [`columns`]: Parquet as plain columns, for whoever keeps a table of other things in it (polars stays in this crate);
 //! * [`golden`]: the golden cases of every operating-point rule.
 //!
@@ -20,6 +21,7 @@ pub mod figures;
 pub mod golden;
 pub mod metrics;
 pub mod record;
+pub mod report;
 pub mod scores;
 pub mod table;
 

@@ -54,6 +54,7 @@ fn record() -> Record {
         sweep: BTreeMap::from([("a".into(), "1".into())]),
         seed: u64::MAX,
         id_set: "cifar10".into(),
+        weights: "embedded".into(),
         detectors: vec![DetectorAbout {
             name: "dlsr".into(),
             kind: "dlsr".into(),

@@ -85,6 +85,8 @@ pub struct RunAbout {
     pub seed: u64,
     /// In-distribution set.
     pub id_set: String,
+    /// Weights of the backbone, as `provenance.json` names them; empty where nothing is known of the network.
+    pub weights: String,
     /// Detectors in the table's order.
     pub detectors: Vec<DetectorAbout>,
     /// What training left behind.
