@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::cache::CacheCommand;
+use crate::commands::report::ReportArguments;
 use crate::commands::run::RunArguments;
 
 /// Out-of-distribution detection experiments: one YAML file to AUROC and FPR95 tables and figures.
@@ -97,6 +98,13 @@ pub enum Command {
         #[arg(long)]
         update: bool,
     },
+    /// Draw the tables, figures and report of finished results again, computing nothing else; or compare two experiments
+    #[command(after_help = "Examples:\n  oodlab report results/quickstart\n  \
+        oodlab report results/quickstart --with experiments/quickstart.yaml\n  \
+        oodlab report results/cifar10_far results/quickstart --output comparison.html\n\n\
+        Everything comes from the folder itself (table.csv, scores.parquet, record.json): no image, no weights and no store\n\
+        are needed. After a change of `tables:` or `figures:` in the experiment file, --with draws what it asks for now.")]
+    Report(ReportArguments),
     /// AUROC, AUPR and FPR95 of a score file of any program (CSV, Parquet, JSON lines)
     #[command(
         after_help = "Columns: `score` (higher = more out-of-distribution) and `is_ood` (true/false or 1/0), or others by flags.\n\
@@ -156,7 +164,11 @@ impl Command {
         match self {
             Command::Run(_) | Command::Plan(_) | Command::Check { .. } | Command::Verify { .. } => true,
             Command::Cache(_) | Command::Features(_) => true,
-            Command::Config(_) | Command::Metrics { .. } | Command::Data(_) | Command::Weights(_) => false,
+            Command::Config(_)
+            | Command::Report(_)
+            | Command::Metrics { .. }
+            | Command::Data(_)
+            | Command::Weights(_) => false,
             Command::Bench(command) => command.has_device(),
         }
     }
@@ -168,6 +180,7 @@ impl Command {
             Command::Plan(_) => "plan",
             Command::Config(_) => "config",
             Command::Check { .. } => "check",
+            Command::Report(_) => "report",
             Command::Metrics { .. } => "metrics",
             Command::Verify { .. } => "verify",
             Command::Data(_) => "data",

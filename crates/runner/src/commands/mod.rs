@@ -11,6 +11,7 @@ pub mod data_list;
 pub mod features;
 pub mod metrics;
 pub mod plan;
+pub mod report;
 pub mod run;
 pub mod shard;
 pub mod verify;

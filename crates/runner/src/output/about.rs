@@ -64,6 +64,7 @@ pub fn of_run(run: &Run, done: &ScoredRun) -> RunAbout {
         sweep: run.cell.values.clone(),
         seed: run.seed,
         id_set: run.id_test.set().to_owned(),
+        weights: run.backbone.weights(),
         detectors: done
             .contenders
             .iter()
@@ -90,6 +91,5 @@ pub fn of_run(run: &Run, done: &ScoredRun) -> RunAbout {
         sets: sets.collect(),
         stages: done.stages.all().to_vec(),
         warnings: done.warnings.clone(),
-        ..RunAbout::default()
     }
 }

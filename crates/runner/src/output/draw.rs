@@ -8,6 +8,7 @@ use oodlab_base::Progress;
 use oodlab_base::file::write_atomic;
 use oodlab_evaluation::Record;
 use oodlab_evaluation::figures::{self, FigureSpec, NamedFigure};
+use oodlab_evaluation::report::{self, ReportFigure};
 
 use crate::bars::Bars;
 
@@ -19,7 +20,17 @@ const PNG_SCALE: f32 = 2.0;
 pub fn all(record: &Record, folder: &Path, bars: &Bars) -> Result<Vec<String>> {
     let mut undrawn = Vec::new();
     standing_table(record, folder)?;
-    draw_figures(record, folder, bars, &mut undrawn)?;
+    let figures = draw_figures(record, folder, bars, &mut undrawn)?;
+    let shown: Vec<ReportFigure> = figures
+        .into_iter()
+        .map(|NamedFigure { name, title, description, figure }| ReportFigure {
+            name,
+            title,
+            description,
+            svg: figure.svg,
+        })
+        .collect();
+    write_atomic(&folder.join("report.html"), report::html(record, &[], &shown, None).as_bytes())?;
     Ok(undrawn)
 }
 

@@ -1,0 +1,55 @@
+//! `oodlab report`: tables, figures and the report of finished results, drawn again; or two experiments side by side.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use oodlab_base::file::write_atomic;
+use oodlab_evaluation::{Record, report};
+
+use super::{print, print_json};
+use crate::bars::Bars;
+use crate::config::{Environment, Source};
+use crate::failure::settings;
+use crate::output::draw;
+
+/// What is drawn.
+#[derive(Debug, Clone, Args)]
+pub struct ReportArguments {
+    /// Folder of results, as in results/quickstart; two folders are compared
+    #[arg(required = true, num_args = 1..=2, value_name = "DIR")]
+    pub folders: Vec<PathBuf>,
+    /// Take the sections `tables`, `figures`, `comparisons` and `intervals` from this experiment file instead of those that the run kept
+    #[arg(long, value_name = "FILE")]
+    pub with: Option<PathBuf>,
+    /// Where the page of a comparison is written
+    #[arg(long, short, value_name = "FILE", default_value = "comparison.html")]
+    pub output: PathBuf,
+}
+
+/// Draws one folder again, or compares two.
+pub fn run(arguments: &ReportArguments, bars: &Bars, json: bool) -> Result<()> {
+    match arguments.folders.as_slice() {
+        [folder] => draw_again(folder, arguments.with.as_deref(), bars, json),
+        _ => Err(settings("--with draws the results of one folder; leave it out to compare two".to_owned())),
+    }
+}
+
+fn draw_again(folder: &Path, with: Option<&Path>, bars: &Bars, json: bool) -> Result<()> {
+    let mut record = Record::read(folder)?;
+    if let Some(file) = with {
+        let wanted = Source::open(file, &[], Environment::Ignore)?.base()?;
+        let about = &mut record.about;
+        (about.tables, about.figures) = (wanted.tables, wanted.figures);
+        (about.comparisons, about.intervals) = (wanted.comparisons, wanted.intervals);
+    }
+    let undrawn = draw::all(&record, folder, bars)?;
+    let page = folder.join("report.html");
+    if json {
+        print_json(&serde_json::json!({
+            "experiment": record.about.experiment, "folder": folder, "report": page, "undrawn": undrawn }))?;
+    } else {
+        print(&format!("written: {}\n", page.display()))?;
+    }
+    draw::fail_if_undrawn(&undrawn)
+}
