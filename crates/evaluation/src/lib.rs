@@ -26,6 +26,6 @@ pub mod scores;
 pub mod table;
 
 pub use golden::self_check;
-pub use metrics::{Counts, FprRule, Metric, MetricError, Metrics, Positive, Warning, evaluate};
+pub use metrics::{Counts, FprRule, Metric, MetricError, Metrics, Positive, Recall, Warning, evaluate};
 pub use record::Record;
 pub use table::{Row, Table, TableError};

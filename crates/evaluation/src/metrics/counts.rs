@@ -1,5 +1,7 @@
 //! Cumulative integer counts over distinct thresholds: sorted once, everything else follows exactly.
 
+use rayon::prelude::*;
+
 use super::{MetricError, Positive};
 
 /// For every distinct score, how many samples of each class score at most that much.
@@ -57,6 +59,31 @@ impl Counts {
             below_or_at.push([i as u64, j as u64]);
         }
         Ok(Counts { thresholds, below_or_at, half_pairs })
+    }
+
+    /// The index of each score among the thresholds.
+    pub(super) fn ranks(&self, scores: &[f64]) -> Vec<u32> {
+        let rank = |&score: &f64| self.thresholds.partition_point(|&threshold| threshold < score) as u32;
+        scores.par_iter().map(rank).collect()
+    }
+
+    /// Takes the place of the counts held: `groups` holds how many samples of each class score exactly that threshold, which
+    /// may be none.
+    pub(super) fn refill(&mut self, thresholds: &[f64], groups: &[[u32; 2]]) {
+        self.thresholds.clear();
+        self.below_or_at.clear();
+        self.half_pairs = 0;
+        let (mut id, mut ood) = (0u64, 0u64);
+        for (&threshold, &[id_at, ood_at]) in thresholds.iter().zip(groups) {
+            if id_at == 0 && ood_at == 0 {
+                continue;
+            }
+            self.half_pairs += (2 * id + u64::from(id_at)) * u64::from(ood_at);
+            id += u64::from(id_at);
+            ood += u64::from(ood_at);
+            self.thresholds.push(threshold);
+            self.below_or_at.push([id, ood]);
+        }
     }
 
     /// The distinct scores of both classes, ascending.

@@ -4,11 +4,15 @@
 //! FPR95 is two different quantities: [`Metrics::fpr95_id`] and [`Metrics::fpr95_ood`].
 
 mod auroc;
+pub mod bootstrap;
+pub mod classification;
 mod counts;
 mod detection_error;
 mod metric;
 mod operating_point;
 mod precision;
+mod recall;
+mod threshold_curve;
 mod warning;
 
 use std::fmt;
@@ -18,7 +22,8 @@ use serde::{Deserialize, Serialize};
 pub use auroc::Interval;
 pub use counts::Counts;
 pub use metric::{Metric, UnknownMetric};
-pub use operating_point::FprRule;
+pub use operating_point::{FprRule, UnknownRule};
+pub use recall::{BadRecall, Recall};
 pub use warning::Warning;
 
 /// The class that counts as positive, which is the class whose recall is fixed at 95 % for FPR95.
@@ -103,6 +108,14 @@ pub struct Metrics {
     pub fpr95_id: f64,
     /// Share of ID rejected when 95 % of OOD is caught (OOD positive; OpenOOD 1.5, OAL, pytorch-ood).
     pub fpr95_ood: f64,
+    /// Average precision (step sum), ID positive ([`Counts::average_precision`]).
+    pub ap_in: f64,
+    /// Average precision (step sum), OOD positive ([`Counts::average_precision`]).
+    pub ap_out: f64,
+    /// Least mean of the two error rates over all thresholds ([`Counts::detection_error`]).
+    pub detection_error: f64,
+    /// Area under the threshold curves ([`Counts::autc`]).
+    pub autc: f64,
     /// The rule that chose the operating point of both FPR95.
     pub rule: FprRule,
     /// What a reader must know before trusting the numbers.
@@ -127,24 +140,68 @@ pub fn evaluate(id: &[f64], ood: &[f64], rule: FprRule) -> Result<Metrics, Metri
     Ok(Counts::new(id, ood)?.metrics(rule))
 }
 
+impl Metrics {
+    /// A metric's value, 0..1; `None` for those that need more than scores.
+    #[must_use]
+    pub fn value(&self, metric: Metric) -> Option<f64> {
+        match metric {
+            Metric::Auroc => Some(self.auroc),
+            Metric::AuprIn => Some(self.aupr_in),
+            Metric::AuprOut => Some(self.aupr_out),
+            Metric::Fpr95Id => Some(self.fpr95_id),
+            Metric::Fpr95Ood => Some(self.fpr95_ood),
+            Metric::ApIn => Some(self.ap_in),
+            Metric::ApOut => Some(self.ap_out),
+            Metric::DetectionError => Some(self.detection_error),
+            Metric::Autc => Some(self.autc),
+            Metric::Accuracy | Metric::Oscr | Metric::CalibrationError => None,
+        }
+    }
+}
+
 impl Counts {
     /// All metrics, with FPR95 under `rule`.
     #[must_use]
     pub fn metrics(&self, rule: FprRule) -> Metrics {
         let Interval { estimate, low, high } = self.auroc_interval();
+        let [auroc, aupr_in, aupr_out, fpr95_id, fpr95_ood, ap_in, ap_out, detection_error, autc] =
+            self.of_scores(Recall::P95, rule);
+        debug_assert!(auroc == estimate, "one AUROC");
         Metrics {
             n_id: self.n_id(),
             n_ood: self.n_ood(),
             distinct: self.thresholds().len(),
-            auroc: estimate,
+            auroc,
             auroc_low: low,
             auroc_high: high,
-            aupr_in: self.aupr(Positive::Id),
-            aupr_out: self.aupr(Positive::Ood),
-            fpr95_id: self.fpr95(Positive::Id, rule),
-            fpr95_ood: self.fpr95(Positive::Ood, rule),
+            aupr_in,
+            aupr_out,
+            fpr95_id,
+            fpr95_ood,
+            ap_in,
+            ap_out,
+            detection_error,
+            autc,
             rule,
             warnings: self.warnings(),
         }
+    }
+
+    /// The values of [`Metric::OF_SCORES`], in its order, the two FPR at `recall` under `rule`.
+    #[must_use]
+    pub fn of_scores(&self, recall: Recall, rule: FprRule) -> [f64; 9] {
+        let [aupr_in, ap_in] = self.precision_areas(Positive::Id);
+        let [aupr_out, ap_out] = self.precision_areas(Positive::Ood);
+        [
+            self.auroc(),
+            aupr_in,
+            aupr_out,
+            self.fpr_at(Positive::Id, recall, rule),
+            self.fpr_at(Positive::Ood, recall, rule),
+            ap_in,
+            ap_out,
+            self.detection_error(),
+            self.autc(),
+        ]
     }
 }

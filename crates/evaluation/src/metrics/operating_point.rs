@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::counts::Vertex;
-use super::{Counts, Positive};
+use super::{Counts, Positive, Recall};
 
 /// How the operating point "95 % recall" is chosen. The rules agree on distinct scores up to one sample and part ways
 /// on ties; [`FprRule::FirstAtLeast`] is the one to report, the others reproduce published code.
@@ -89,13 +89,6 @@ impl FromStr for FprRule {
     }
 }
 
-/// Recall 95 % as a fraction of integers: no rounding of 0.95 n.
-const RECALL: (u128, u128) = (19, 20);
-
-fn reaches(true_positives: u64, positives: u64) -> bool {
-    RECALL.1 * u128::from(true_positives) >= RECALL.0 * u128::from(positives)
-}
-
 impl Counts {
     /// The share of negatives taken for positives where the recall of `positive` is 95 % under `rule`, 0..1.
     ///
@@ -103,26 +96,37 @@ impl Counts {
     /// of ID rejected at 95 % of OOD caught.
     #[must_use]
     pub fn fpr95(&self, positive: Positive, rule: FprRule) -> f64 {
+        self.fpr_at(positive, Recall::P95, rule)
+    }
+
+    /// [`Counts::fpr95`] at another recall than 95 %: each rule with that recall in the place of 0.95.
+    #[must_use]
+    pub fn fpr_at(&self, positive: Positive, recall: Recall, rule: FprRule) -> f64 {
         let false_positives = match rule {
-            FprRule::FirstAtLeast => self.first_at_least(positive),
-            FprRule::FirstAtLeastSklearnDrop => self.first_kept(positive),
-            FprRule::Nearest => self.nearest(positive),
-            FprRule::Percentile95Strict => self.inside(positive, self.percentile_95(positive)),
+            FprRule::FirstAtLeast => self.first_at_least(positive, recall),
+            FprRule::FirstAtLeastSklearnDrop => self.first_kept(positive, recall),
+            FprRule::Nearest => self.nearest(positive, recall.value()),
+            FprRule::Percentile95Strict => self.inside(positive, self.percentile(positive, recall.value())),
             FprRule::OrderStatStrict => {
-                let rank = (0.05 * self.total(positive) as f64).round_ties_even() as u64;
+                let positives = self.total(positive);
+                // A recall near 0 rounds to one past the last.
+                let rank =
+                    (recall.complement() * positives as f64).round_ties_even().min(positives as f64 - 1.0) as u64;
                 self.inside(positive, self.outermost(positive, rank))
             }
         };
         false_positives as f64 / self.total(positive.other()) as f64
     }
 
-    fn first_at_least(&self, positive: Positive) -> u64 {
+    fn first_at_least(&self, positive: Positive, recall: Recall) -> u64 {
         let positives = self.total(positive);
         // The last vertex has recall 1, so one is always found.
-        self.vertices(positive).find(|v| reaches(v.true_positives, positives)).map_or(0, |v| v.false_positives)
+        self.vertices(positive)
+            .find(|v| recall.is_reached(v.true_positives, positives))
+            .map_or(0, |v| v.false_positives)
     }
 
-    fn first_kept(&self, positive: Positive) -> u64 {
+    fn first_kept(&self, positive: Positive, recall: Recall) -> u64 {
         let positives = self.total(positive);
         let vertices: Vec<Vertex> = self.vertices(positive).collect();
         let bends = |k: usize| {
@@ -132,13 +136,13 @@ impl Counts {
         };
         let kept = |k: usize| k == 0 || k + 1 == vertices.len() || bends(k);
         (0..vertices.len())
-            .find(|&k| reaches(vertices[k].true_positives, positives) && kept(k))
+            .find(|&k| recall.is_reached(vertices[k].true_positives, positives) && kept(k))
             .map_or(0, |k| vertices[k].false_positives)
     }
 
-    fn nearest(&self, positive: Positive) -> u64 {
+    fn nearest(&self, positive: Positive, recall: f64) -> u64 {
         let positives = self.total(positive);
-        let distance = |v: Vertex| (v.true_positives as f64 / positives as f64 - 0.95).abs();
+        let distance = |v: Vertex| (v.true_positives as f64 / positives as f64 - recall).abs();
         let mut best: Option<Vertex> = None;
         for vertex in self.vertices(positive) {
             // `<=` lets a later vertex win: higher recall at equal distance, larger share at equal recall.
@@ -169,13 +173,13 @@ impl Counts {
         }
     }
 
-    /// `numpy.percentile(positives, 95)` in the direction in which 95 % of them lie inside: NumPy's order of operations,
+    /// `numpy.percentile(positives, 100 recall)` in the direction in which that share of them lies inside: NumPy's order of operations,
     /// so that the strict comparison falls the same way.
-    fn percentile_95(&self, positive: Positive) -> f64 {
+    fn percentile(&self, positive: Positive, recall: f64) -> f64 {
         // With OOD positive the scores are negated, which turns the order round.
         let sign = if positive == Positive::Id { 1.0 } else { -1.0 };
         let last = self.total(positive) - 1;
-        let position = last as f64 * 0.95;
+        let position = last as f64 * recall;
         let rank = position.floor() as u64;
         let fraction = position - position.floor();
         let a = sign * self.outermost(positive, last - rank);

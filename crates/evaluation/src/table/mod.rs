@@ -131,6 +131,7 @@ impl Row {
         self.fpr95_id = metrics.fpr95_id;
         self.fpr95_ood = metrics.fpr95_ood;
         self.rule = metrics.rule.name().to_owned();
+        self.more.extend(MORE.into_iter().filter_map(|metric| Some((metric, metrics.value(metric)?))));
         self
     }
 
