@@ -2,11 +2,13 @@
 //!
 //! Labels stand apart ([`Labels`]), so that a detector that is given [`Features`] alone cannot read one.
 //! [`Scores`] are numbers on the same sample ids. [`mod@file`] reads and writes features as the stages keep them; [`mod@format`]
-//! reads and writes the files of other programs, and [`library`] keeps what was imported from them.
+//! reads and writes the files of other programs, and [`library`] keeps what was imported from them. [`projection`] brings samples into two
+//! dimensions for figures.
 
 pub mod file;
 pub mod format;
 pub mod library;
+pub mod projection;
 mod scores;
 mod table;
 
