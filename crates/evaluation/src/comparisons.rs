@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::metrics::bootstrap::BootstrapConfig;
+
 /// Replicates: enough for the ends of a 95 % interval, few enough for the memory.
 const REPLICATES: std::ops::RangeInclusive<usize> = 100..=100_000;
 
@@ -22,6 +24,12 @@ impl Default for IntervalSpec {
 }
 
 impl IntervalSpec {
+    /// What the bootstrap takes; none where there shall be none.
+    #[must_use]
+    pub fn bootstrap(&self) -> Option<BootstrapConfig> {
+        (self.replicates > 0).then_some(BootstrapConfig { replicates: self.replicates, seed: self.seed })
+    }
+
     /// Refuses a number of replicates that gives no interval.
     ///
     /// # Errors

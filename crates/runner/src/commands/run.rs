@@ -16,7 +16,7 @@ use crate::commands::{print, print_json};
 use crate::config::{Environment, Source};
 use crate::failure::{describe, is_cancelled};
 use crate::lab::Lab;
-use crate::output::{self, Inliers, Outcome, ScoredContender, ScoredRun, Stages};
+use crate::output::{self, Classified, Inliers, Outcome, ScoredContender, ScoredRun, Stages};
 use crate::plan::{Contender, Plan, Run};
 use crate::stages::Note;
 use crate::stages::score::Score;
@@ -103,7 +103,8 @@ impl Worker<'_> {
         for contender in &run.contenders {
             contenders.push(self.contend(run, contender, &mut stages)?);
         }
-        ScoredRun::new(run, contenders, stages)
+        let classified = Classified::of(self.lab, run)?;
+        ScoredRun::new(run, contenders, stages, classified.as_ref())
     }
 
     fn encoded(&mut self, encode: &FeatureSource) -> Result<Note> {

@@ -1,7 +1,9 @@
 //! `results/<experiment>/`: tables, scores, figures, and a folder a run with its configuration, provenance and log.
 
 mod about;
+mod classified;
 pub mod draw;
+mod points;
 mod run_folder;
 mod scored;
 mod sign;
@@ -18,6 +20,7 @@ use serde::Serialize;
 use crate::config::Source;
 use crate::lab::Lab;
 use crate::plan::{Plan, Run};
+pub use classified::Classified;
 pub use run_folder::{finish_run, start_run};
 pub use scored::{Inliers, ScoredContender, ScoredRun, Stages};
 
@@ -103,6 +106,9 @@ pub fn write(
     let rows = scored().flat_map(|run| &run.rows).map(|row| Row { experiment: plan.name.clone(), ..row.clone() });
     let mut table = Table::new(rows.collect());
     table.group_means();
+    for run in scored() {
+        run.add_mean_intervals(&mut table);
+    }
     let mut scores = ScoreRecords::default();
     for run in scored() {
         run.add_records(&mut scores);
@@ -110,7 +116,8 @@ pub fn write(
     let notes = notes(plan, finished, &failures);
     let runs = finished.iter().map(|(run, done)| about::of_run(run, done)).collect();
     let about = about::of_experiment(lab, source, plan, runs, notes.clone(), failures.clone())?;
-    let record = Record { about, table, scores, ..Record::default() };
+    let mut record = Record { about, table, scores, ..Record::default() };
+    record.points = points::gather(lab, &record, finished)?;
     lab.cancel.check()?;
     record.write(&folder)?;
     let undrawn = draw::all(&record, &folder, &lab.bars)?;

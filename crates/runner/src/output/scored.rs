@@ -1,15 +1,23 @@
 //! A finished run: its scores, and the table rows that they give.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context, Result};
 use oodlab_base::{Key, KeyBuilder};
+use oodlab_evaluation::metrics::bootstrap::Replicates;
+use oodlab_evaluation::metrics::classification::oscr;
 use oodlab_evaluation::record::StageAbout;
 use oodlab_evaluation::scores::ScoreRecords;
-use oodlab_evaluation::{FprRule, Metrics, Row, evaluate};
+use oodlab_evaluation::{FprRule, Metric, Row, Table, evaluate};
 use oodlab_features::Scores;
 
+use super::Classified;
 use crate::plan::Run;
 use crate::stages::Note;
 use crate::stages::source::FeatureSource;
+
+/// The rule of the operating point in every table; `oodlab metrics --convention` has the others.
+const RULE: FprRule = FprRule::FirstAtLeast;
 
 /// The scores of one detector of a run.
 pub struct ScoredContender {
@@ -75,6 +83,8 @@ impl Inliers {
 pub struct ScoredRun {
     /// One table row an out-of-distribution set, protocol and score.
     pub rows: Vec<Row>,
+    /// Intervals of the means over groups of sets.
+    mean_intervals: BTreeMap<Group, BTreeMap<Metric, [f64; 2]>>,
     /// Its detectors.
     pub contenders: Vec<ScoredContender>,
     /// Column values that its records share.
@@ -98,17 +108,21 @@ pub struct ScoredRun {
 }
 
 impl ScoredRun {
-    /// Computes the metrics of every detector, score and set.
-    pub fn new(run: &Run, contenders: Vec<ScoredContender>, stages: Stages) -> Result<ScoredRun> {
+    /// Computes the metrics of every detector, score and set, and how uncertain they are.
+    pub fn new(
+        run: &Run,
+        contenders: Vec<ScoredContender>,
+        stages: Stages,
+        classified: Option<&Classified>,
+    ) -> Result<ScoredRun> {
         let mut rows = Vec::new();
         let mut warnings = Vec::new();
+        let mut replicates: BTreeMap<Group, Vec<Replicates>> = BTreeMap::new();
         for contender in &contenders {
             for name in &contender.id.test.names {
                 for (outlier, scores) in run.outliers.iter().zip(&contender.outliers) {
-                    let set = &outlier.encode;
                     let (shifted, others): (Vec<usize>, Vec<&FeatureSource>) =
                         run.shifted_under(outlier.protocol).unzip();
-                    let metrics = metrics(&contender.id.column(name, &shifted)?, scores, name)?;
                     let row = Row {
                         cell: run.cell.name.clone(),
                         seed: run.seed,
@@ -120,20 +134,40 @@ impl ScoredRun {
                         ood_set: outlier.name.clone(),
                         group: outlier.group.clone(),
                         id_list: id_list(&run.id_test, &others).short(),
-                        ood_list: set.list_key().short(),
+                        ood_list: outlier.encode.list_key().short(),
                         run: run.key.short(),
                         sweep: run.cell.values.clone(),
                         ..Row::default()
                     };
+                    let id = contender.id.column(name, &shifted)?;
+                    let ood = scores.column(name).with_context(|| format!("no score {name:?}"))?;
+                    let metrics = evaluate(&id, ood, RULE)?;
                     for warning in &metrics.warnings {
                         let place = format!("{name} on {} ({})", row.ood_set, row.protocol);
                         tracing::warn!("{place}: {warning}");
                         warnings.push(format!("{place}: {warning}"));
                     }
-                    rows.push(row.with_metrics(&metrics));
+                    let mut row = row.with_metrics(&metrics);
+                    if let Some(classified) = classified {
+                        let predictions = classified.of_sets(&shifted);
+                        row.more.insert(Metric::Accuracy, predictions.accuracy()?);
+                        row.more.insert(Metric::CalibrationError, predictions.calibration_error()?);
+                        row.more.insert(Metric::Oscr, oscr(&predictions.correct, &id, ood)?);
+                    }
+                    if let Some(config) = run.experiment.intervals.bootstrap() {
+                        // The same images are drawn under every protocol and for every detector.
+                        let drawn = Replicates::draw(&id, ood, &outlier.name, RULE, config)?;
+                        row.intervals.extend(intervals(&drawn).filter(|(metric, _)| *metric != Metric::Auroc));
+                        replicates.entry(Group::of(&row)).or_default().push(drawn);
+                    }
+                    rows.push(row);
                 }
             }
         }
+        let mean_intervals = replicates
+            .into_iter()
+            .map(|(group, parts)| (group, intervals(&Replicates::mean(&parts.iter().collect::<Vec<_>>())).collect()))
+            .collect();
         let sets =
             run.outliers.iter().map(|outlier| (outlier.protocol.name().to_owned(), outlier.name.clone())).collect();
         let shifted = run
@@ -145,6 +179,7 @@ impl ScoredRun {
         let partial = run.encodes().filter_map(partial).collect();
         Ok(ScoredRun {
             rows,
+            mean_intervals,
             contenders,
             cell: run.cell.name.clone(),
             seed: run.seed,
@@ -164,6 +199,18 @@ impl ScoredRun {
             stages,
             warnings,
         })
+    }
+
+    /// Gives the run's mean rows their intervals.
+    pub fn add_mean_intervals(&self, table: &mut Table) {
+        let own = |row: &&mut Row| row.mean_of().is_some() && (&row.cell, row.seed) == (&self.cell, self.seed);
+        for row in table.rows.iter_mut().filter(own) {
+            let Some(intervals) = self.mean_intervals.get(&Group::of(row)) else { continue };
+            row.intervals.clone_from(intervals);
+            if let Some([low, high]) = row.intervals.remove(&Metric::Auroc) {
+                (row.auroc_low, row.auroc_high) = (Some(low), Some(high));
+            }
+        }
     }
 
     /// Adds every score of every sample.
@@ -196,16 +243,32 @@ impl ScoredRun {
     }
 }
 
+/// Rows of a run that have one mean.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Group {
+    detector: String,
+    score: String,
+    protocol: String,
+    group: String,
+}
+
+impl Group {
+    fn of(row: &Row) -> Group {
+        let Row { detector, score, protocol, group, .. } = row.clone();
+        Group { detector, score, protocol, group }
+    }
+}
+
+/// The 95 % interval of every metric that the bootstrap covers.
+fn intervals(drawn: &Replicates) -> impl Iterator<Item = (Metric, [f64; 2])> + '_ {
+    Metric::OF_SCORES.into_iter().filter_map(|metric| Some((metric, drawn.interval(metric)?)))
+}
+
 /// `textures all: 300 of 5640 images at hand`, for a set that is not complete.
 fn partial(source: &FeatureSource) -> Option<String> {
     let (found, expected) = (source.found(), source.expected()?);
     let (set, split, unit) = (source.set(), source.split(), source.unit());
     (found < expected).then(|| format!("{set} {split}: {found} of {expected} {unit} at hand"))
-}
-
-fn metrics(id: &[f64], ood: &Scores, name: &str) -> Result<Metrics> {
-    let ood = ood.column(name).with_context(|| format!("no score {name:?}"))?;
-    Ok(evaluate(id, ood, FprRule::FirstAtLeast)?)
 }
 
 /// `imagenet`, or `imagenet+imagenet-v2` where shifted sets count as in-distribution.
