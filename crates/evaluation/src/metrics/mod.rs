@@ -6,6 +6,9 @@
 mod auroc;
 pub mod bootstrap;
 pub mod classification;
+pub mod compare;
+mod comparison;
+mod comparison_markdown;
 mod counts;
 mod detection_error;
 mod metric;
@@ -20,6 +23,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 pub use auroc::Interval;
+pub use comparison::{COMPARISON_COLUMNS, Comparison, Method, comparisons_from_csv, comparisons_to_csv, correct};
+pub use comparison_markdown::comparisons_to_markdown;
 pub use counts::Counts;
 pub use metric::{Metric, UnknownMetric};
 pub use operating_point::{FprRule, UnknownRule};
