@@ -1,8 +1,12 @@
 //! Which scores of an experiment are tested against each other, and how uncertain its metrics are taken to be.
 
+mod record;
+
 use serde::{Deserialize, Serialize};
 
 use crate::metrics::bootstrap::BootstrapConfig;
+
+pub use record::{ComparisonError, of_record};
 
 /// Replicates: enough for the ends of a 95 % interval, few enough for the memory.
 const REPLICATES: std::ops::RangeInclusive<usize> = 100..=100_000;
@@ -43,7 +47,7 @@ impl IntervalSpec {
     }
 }
 
-/// One entry of `comparisons:`: two scores of one experiment.
+/// One entry of `comparisons:`: two scores of one experiment, on the same images.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pair {

@@ -5,6 +5,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use oodlab_evaluation::metrics::compare::PairedTest;
+use oodlab_evaluation::metrics::{Comparison, Method};
 use oodlab_evaluation::record::{
     About, CurveAbout, DetectorAbout, FORMAT, PointCloud, RecordError, RunAbout, SetAbout, StageAbout, Thumbnail,
 };
@@ -15,6 +17,12 @@ const AWKWARD: &str = "<script>alert(\"1\")</script>, 'é' & ]]> \u{2028}\n\ttwo
 
 fn png(tail: &str) -> Vec<u8> {
     [b"\x89PNG\r\n\x1a\n", tail.as_bytes()].concat()
+}
+
+fn comparison() -> Comparison {
+    let test = PairedTest { a: 0.1 + 0.2, b: 0.25, difference: 0.05, low: 1.0 / 3.0, high: 0.5, p: Some(5e-324) };
+    Comparison { score_a: AWKWARD.into(), detector_b: "knn".into(), ood_set: "svhn".into(), ..Comparison::default() }
+        .with_test(Metric::Auroc, Method::DelongPaired, test)
 }
 
 fn record() -> Record {
@@ -83,6 +91,7 @@ fn record() -> Record {
         warnings: vec![AWKWARD.into()],
     };
     Record {
+        comparisons: vec![comparison()],
         about: About {
             experiment: "exp".into(),
             heading: vec![AWKWARD.into(), String::new()],

@@ -7,8 +7,9 @@ use oodlab_base::file::write_atomic;
 use serde::{Deserialize, Serialize};
 
 use super::{About, Record, RecordError, points, thumbnails};
+use crate::metrics::{comparisons_from_csv, comparisons_to_csv};
 use crate::scores::{guarded, read_scores_parquet, write_scores_parquet};
-use crate::table::Table;
+use crate::table::{Table, TableError};
 
 /// Format of `record.json` that this version writes and reads. It rises whenever a record of before cannot be read any more.
 pub const FORMAT: u64 = 1;
@@ -16,6 +17,7 @@ pub const FORMAT: u64 = 1;
 const RECORD: &str = "record.json";
 const TABLE: &str = "table.csv";
 const SCORES: &str = "scores.parquet";
+const COMPARISONS: &str = "comparisons.csv";
 const POINTS: &str = "points.parquet";
 
 /// Bytes that a file has at most: far more than the largest experiment leaves behind, far less than what exhausts a machine.
@@ -47,7 +49,7 @@ struct StoredAbout {
 
 impl Record {
     /// Writes the record into the folder of its results, which is made where it is not there: `record.json`, `table.csv`,
-    /// `scores.parquet`, `points.parquet` (when there are points) and `thumbnails/<set>/<index>.png`.
+    /// `comparisons.csv`, `scores.parquet`, `points.parquet` (when there are points) and `thumbnails/<set>/<index>.png`.
     ///
     /// What an earlier run left of these is replaced or removed; other files of the folder stay. Each file appears whole or not at all,
     /// and `record.json` last: a folder that has it has the rest, of the same run. Clouds without points are left out.
@@ -63,6 +65,8 @@ impl Record {
         let unwritable = |name, message| RecordError::Write { path: path(name), message };
         let table = self.table.to_csv().map_err(|error| unwritable(TABLE, error.to_string()))?;
         let scores = write_scores_parquet(&self.scores).map_err(|error| unwritable(SCORES, error.to_string()))?;
+        let compared = comparisons_to_csv(&self.comparisons);
+        let compared = compared.map_err(|error| unwritable(COMPARISONS, error.to_string()))?;
         let about = serde_json::to_string_pretty(&Stored { format: FORMAT, about: &self.about });
         let about = about.map_err(|error| content("description", "what JSON can hold", error.to_string()))?;
 
@@ -71,6 +75,7 @@ impl Record {
         remove(&path(RECORD))?;
         write_atomic(&path(TABLE), &table)?;
         write_atomic(&path(SCORES), &scores)?;
+        write_atomic(&path(COMPARISONS), &compared)?;
         match points {
             Some(bytes) => write_atomic(&path(POINTS), &bytes)?,
             None => remove(&path(POINTS))?,
@@ -96,14 +101,15 @@ impl Record {
             return Err(if ran { RecordError::NoRecord { path } } else { RecordError::NoResults { path } });
         }
         let about = read_about(&path(RECORD))?;
-        let table = read_table(&path(TABLE))?;
+        let table = read_csv(&path(TABLE), "a table of results", Table::from_csv)?;
+        let comparisons = read_csv(&path(COMPARISONS), "comparisons", comparisons_from_csv)?;
         let scores = read_scores_parquet(&whole(&path(SCORES), MOST_SCORES)?);
         let scores = scores.map_err(|error| RecordError::of_scores(&path(SCORES), error))?;
         let points = match path(POINTS).exists() {
             true => points::read(&path(POINTS), whole(&path(POINTS), MOST_POINTS)?)?,
             false => Vec::new(),
         };
-        let record = Record { about, table, scores, points, thumbnails: thumbnails::read(folder)? };
+        let record = Record { about, table, scores, comparisons, points, thumbnails: thumbnails::read(folder)? };
         record.check_curves()?;
         Ok(record)
     }
@@ -167,10 +173,14 @@ fn read_about(path: &Path) -> Result<About, RecordError> {
     Ok(stored.about)
 }
 
-fn read_table(path: &Path) -> Result<Table, RecordError> {
+fn read_csv<T>(
+    path: &Path,
+    what: &'static str,
+    parse: impl Fn(&[u8]) -> Result<T, TableError>,
+) -> Result<T, RecordError> {
     let bytes = whole(path, MOST_TABLE)?;
     // The parser of foreign bytes may panic; that is an error of the file.
-    let table = guarded(path, "CSV", || Ok(Table::from_csv(&bytes)));
-    let damaged = |message| RecordError::Damaged { path: path.to_owned(), what: "a table of results", message };
+    let table = guarded(path, "CSV", || Ok(parse(&bytes)));
+    let damaged = |message| RecordError::Damaged { path: path.to_owned(), what, message };
     table.map_err(|error| RecordError::of_scores(path, error))?.map_err(|error| damaged(error.to_string()))
 }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::comparisons::{IntervalSpec, Pair};
 use crate::figures::FigureSpec;
+use crate::metrics::Comparison;
 use crate::scores::ScoreRecords;
 use crate::table::{Table, TableSpec};
 
@@ -29,6 +30,8 @@ pub struct Record {
     pub table: Table,
     /// `scores.parquet`.
     pub scores: ScoreRecords,
+    /// `comparisons.csv`: which differences between scores are more than chance.
+    pub comparisons: Vec<Comparison>,
     /// `points.parquet`: samples in two dimensions.
     pub points: Vec<PointCloud>,
     /// `thumbnails/`: small pictures of the samples that contact sheets show.

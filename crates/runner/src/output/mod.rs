@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use oodlab_base::file::write_atomic;
 use oodlab_evaluation::scores::ScoreRecords;
-use oodlab_evaluation::{Record, Row, Table};
+use oodlab_evaluation::{Record, Row, Table, comparisons};
 use serde::Serialize;
 
 use crate::config::Source;
@@ -117,6 +117,7 @@ pub fn write(
     let runs = finished.iter().map(|(run, done)| about::of_run(run, done)).collect();
     let about = about::of_experiment(lab, source, plan, runs, notes.clone(), failures.clone())?;
     let mut record = Record { about, table, scores, ..Record::default() };
+    record.comparisons = comparisons::of_record(&record)?;
     record.points = points::gather(lab, &record, finished)?;
     lab.cancel.check()?;
     record.write(&folder)?;
