@@ -4,7 +4,7 @@ CARGO ?= cargo
 OODLAB = target/release/oodlab
 SCRATCH = target/check
 
-.PHONY: build quickstart test test-all bench-peers bench-data bench-lfdn verify clean
+.PHONY: build quickstart test test-all bench-peers bench-data bench-metrics bench-lfdn verify clean
 
 build:
 	$(CARGO) build --release --locked
@@ -35,6 +35,10 @@ bench-peers: build
 # Images a second of each format of data sets, beside Python's libraries on the same files.
 bench-data: build
 	./tests/bench_data.sh
+
+# Metrics of a million scores, beside scikit-learn.
+bench-metrics: build
+	./tests/bench_metrics.sh
 
 # Training and scoring of the diffusion network beside PyTorch and JAX, in one run.
 bench-lfdn: build

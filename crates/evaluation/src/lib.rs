@@ -15,6 +15,7 @@
 //!
 //! Everything is a pure function of its arguments: the same input gives the same bytes for any number of threads.
 
+pub mod bench;
 pub mod columns;
 pub mod comparisons;
 pub mod figures;

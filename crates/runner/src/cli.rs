@@ -153,7 +153,7 @@ impl BenchCommand {
     pub fn has_device(&self) -> bool {
         match self {
             BenchCommand::Kernels { .. } | BenchCommand::Lfdn { .. } => true,
-            BenchCommand::Encoder { .. } | BenchCommand::Data { .. } => false,
+            BenchCommand::Encoder { .. } | BenchCommand::Data { .. } | BenchCommand::Metrics { .. } => false,
         }
     }
 }
@@ -414,6 +414,18 @@ pub enum BenchCommand {
         engine: String,
         /// How long to measure, at least three steps of each kind; medians are reported
         #[arg(long, default_value_t = 8)]
+        seconds: u64,
+    },
+    /// Time of all metrics of a million scores, of a bootstrap, and of a paired test
+    Metrics {
+        /// Scores that are evaluated and compared, half of them OOD
+        #[arg(long, default_value_t = 1_000_000, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(4..=200_000_000))]
+        scores: usize,
+        /// Bootstrap replicates, of 10,000 scores of each class
+        #[arg(long, default_value_t = 1000, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=100_000))]
+        replicates: usize,
+        /// How long each is measured, at least three times; the median is reported
+        #[arg(long, default_value_t = 2)]
         seconds: u64,
     },
     /// Images a second that each format of data sets is read with, by one thread and by two (or by --threads)

@@ -7,12 +7,13 @@ impl Counts {
     /// classes weighing alike whatever their sizes. At most one half; found in integers.
     #[must_use]
     pub fn detection_error(&self) -> f64 {
-        let (n_id, n_ood) = (u128::from(self.total(Positive::Id)), u128::from(self.total(Positive::Ood)));
+        // Classes are limited to 2^31, so that these products stay within 2^63.
+        let (n_id, n_ood) = (self.total(Positive::Id), self.total(Positive::Ood));
         let least = self
             .vertices(Positive::Ood)
-            .map(|v| u128::from(v.false_positives) * n_ood + (n_ood - u128::from(v.true_positives)) * n_id)
+            .map(|v| v.false_positives * n_ood + (n_ood - v.true_positives) * n_id)
             // The origin rejects nothing: all OOD accepted.
-            .fold(n_ood * n_id, u128::min);
-        least as f64 / (2 * n_id * n_ood) as f64
+            .fold(n_ood * n_id, u64::min);
+        least as f64 / (2 * u128::from(n_id) * u128::from(n_ood)) as f64
     }
 }

@@ -195,18 +195,13 @@ impl Counts {
     /// The values of [`Metric::OF_SCORES`], in its order, the two FPR at `recall` under `rule`.
     #[must_use]
     pub fn of_scores(&self, recall: Recall, rule: FprRule) -> [f64; 9] {
-        let [aupr_in, ap_in] = self.precision_areas(Positive::Id);
-        let [aupr_out, ap_out] = self.precision_areas(Positive::Ood);
-        [
-            self.auroc(),
-            aupr_in,
-            aupr_out,
-            self.fpr_at(Positive::Id, recall, rule),
-            self.fpr_at(Positive::Ood, recall, rule),
-            ap_in,
-            ap_out,
-            self.detection_error(),
-            self.autc(),
-        ]
+        let of_id = || (self.precision_areas(Positive::Id), self.fpr_at(Positive::Id, recall, rule), self.autc());
+        let of_ood =
+            || (self.precision_areas(Positive::Ood), self.fpr_at(Positive::Ood, recall, rule), self.detection_error());
+        // Each pass is short: a second thread pays where there are many thresholds.
+        let ((id_areas, fpr_id, autc), (ood_areas, fpr_ood, detection_error)) =
+            if self.thresholds().len() < 1 << 16 { (of_id(), of_ood()) } else { rayon::join(of_id, of_ood) };
+        let ([aupr_in, ap_in], [aupr_out, ap_out]) = (id_areas, ood_areas);
+        [self.auroc(), aupr_in, aupr_out, fpr_id, fpr_ood, ap_in, ap_out, detection_error, autc]
     }
 }

@@ -1,11 +1,14 @@
 //! `oodlab bench`: speed, measured here and now.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use oodlab_datasets::bench::{BenchConfig as DataConfig, BenchReport as DataReport};
 use oodlab_diffusion::bench::{BenchConfig as LfdnBenchConfig, BenchReport as LfdnReport};
 use oodlab_diffusion::{Compute, LfdnConfig, Precision as LfdnPrecision};
 use oodlab_encoders::Precision;
 use oodlab_encoders::bench::{BenchConfig, BenchReport};
+use oodlab_evaluation::bench::{BenchConfig as MetricsConfig, BenchReport as MetricsReport};
 use oodlab_kernels::bench::{BenchConfig as KernelConfig, KernelReport};
 use oodlab_kernels::cuda::Gpu;
 
@@ -49,6 +52,16 @@ pub fn run(command: &BenchCommand, threads: Option<u16>, gpu: Option<&Gpu>, json
             let compute = gpu.map_or_else(Compute::processor, |gpu| Compute::gpu(gpu.clone()));
             let report = oodlab_diffusion::bench::run(&config, &compute)?;
             if json { print_json(&report) } else { print(&describe_lfdn(&report)) }
+        }
+        BenchCommand::Metrics { scores, replicates, seconds } => {
+            let config = MetricsConfig {
+                scores: *scores,
+                replicates: *replicates,
+                least: Duration::from_secs(*seconds),
+                ..MetricsConfig::default()
+            };
+            let report = oodlab_evaluation::bench::run(&config)?;
+            if json { print_json(&report) } else { print(&describe_metrics(&report)) }
         }
         BenchCommand::Data { files, passes } => {
             // Both counts where none is asked for: what one thread does, and what a second adds.
@@ -104,6 +117,28 @@ fn describe_lfdn(report: &LfdnReport) -> String {
         100.0 * report.score_share_of_peak,
         report.peak_gflop_per_s,
     )
+}
+
+fn describe_metrics(report: &MetricsReport) -> String {
+    let of_all = format!("of {} scores", report.scores);
+    let bootstrap = format!("{} replicates of {1} + {1} scores", report.replicates, report.bootstrap_scores);
+    let lines = [
+        ("all metrics", of_all.as_str(), &report.evaluate),
+        ("paired DeLong test", &of_all, &report.delong),
+        ("bootstrap", &bootstrap, &report.bootstrap),
+    ];
+    let width = bootstrap.len().max(of_all.len());
+    let mut text = format!("{} threads; milliseconds, median (least to most) of so many\n", report.threads);
+    for (what, of, times) in lines {
+        text += &format!(
+            "{what:<18}  {of:<width$}  {:>8.1} ({:.1} to {:.1}) of {}\n",
+            1e3 * times.median_s,
+            1e3 * times.min_s,
+            1e3 * times.max_s,
+            times.repeats,
+        );
+    }
+    text
 }
 
 fn describe_kernels(report: &KernelReport) -> String {
