@@ -4,7 +4,8 @@
 //! out-of-distribution**), names and counts.
 //!
 //! * [`metrics`]: AUROC with its DeLong interval, AUPR and FPR95 in both directions, exact on integer counts;
-//! * [`table`]: the rows of `table.csv`, means over groups of sets, Markdown and terminal tables;
+//! * [`table`]: the rows of `table.csv`, means over groups of sets, and tables arranged as an experiment asks, for print and as data;
+//! * [`published`]: what papers and leaderboards printed, to stand beside ours;
 //! * [`scores`]: `scores.parquet`, and reading anybody's scores from CSV, Parquet or JSON lines;
 //! * [`figures`]: ROC curves, score histograms, sweeps and losses as SVG and PNG;
 //! * [`comparisons`]: which scores are tested against each other;
@@ -21,6 +22,7 @@ pub mod comparisons;
 pub mod figures;
 pub mod golden;
 pub mod metrics;
+pub mod published;
 pub mod record;
 pub mod report;
 pub mod scores;
@@ -29,4 +31,4 @@ pub mod table;
 pub use golden::self_check;
 pub use metrics::{Counts, FprRule, Metric, MetricError, Metrics, Positive, Recall, Warning, evaluate};
 pub use record::Record;
-pub use table::{Row, Table, TableError};
+pub use table::{Row, Table, TableError, TableSpec};

@@ -2,6 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
+#[path = "table/arranged.rs"]
+mod arranged;
+#[path = "table/exports.rs"]
+mod exports;
+#[path = "table/published.rs"]
+mod published;
+
 use std::collections::BTreeMap;
 
 use oodlab_evaluation::metrics::Positive;
@@ -55,11 +62,16 @@ fn csv_has_the_contract_columns_and_shortest_floats() {
     one.auroc_low = None;
     let csv = String::from_utf8(Table::new(vec![one]).to_csv().unwrap()).unwrap();
     let (header, line) = csv.split_once('\n').unwrap();
-    assert_eq!(header, format!("{},sweep.a,sweep.z.b", COLUMNS.join(",")));
+    assert!(header.starts_with(&format!("{},ap_in,", COLUMNS.join(","))), "{header}");
+    assert!(header.ends_with(",calibration_error_low,calibration_error_high,sweep.a,sweep.z.b"), "{header}");
+    let absent = header.split(',').count() - COLUMNS.len() - 2;
     assert_eq!(
         line,
-        "quickstart,\"x=1,y=\"\"2\"\"\",3,dlsr,mse,quick,native,cifar10,\"a,b\",far,300,200,0.30000000000000004,,\
-         0.32000000000000006,1e-7,1.0,0.7,0.3333333333333333,first-at-least,0123456789abcdef,fedcba9876543210,k1,0.5,1\n"
+        format!(
+            "quickstart,\"x=1,y=\"\"2\"\"\",3,dlsr,mse,quick,native,cifar10,\"a,b\",far,300,200,0.30000000000000004,,\
+             0.32000000000000006,1e-7,1.0,0.7,0.3333333333333333,first-at-least,0123456789abcdef,fedcba9876543210,k1{},0.5,1\n",
+            ",".repeat(absent)
+        )
     );
 }
 
@@ -192,4 +204,33 @@ fn the_terminal_table_is_aligned_and_wraps() {
     let narrow = table().to_terminal_width(40);
     assert!(narrow.lines().filter(|line| !line.contains("percent")).all(|line| line.chars().count() <= 60), "{narrow}");
     insta::assert_snapshot!("terminal_narrow", narrow);
+}
+
+/// Braces match, environments close, every line of the tabular has as many cells as its format has columns, and nothing needs a package but
+/// booktabs.
+fn latex_is_sound(text: &str) {
+    let plain = text.replace("\\\\", "\n").replace("\\{", "").replace("\\}", "").replace("\\&", "").replace("\\%", "");
+    let depth = plain.chars().fold(0i32, |depth, c| {
+        let depth = depth + i32::from(c == '{') - i32::from(c == '}');
+        assert!(depth >= 0, "{text}");
+        depth
+    });
+    assert_eq!(depth, 0, "{text}");
+    assert!(!plain.contains('%'), "an unescaped comment: {text}");
+    assert_eq!(plain.matches('$').count() % 2, plain.matches("\\$").count() % 2, "{text}");
+    for environment in ["table", "tabular"] {
+        let ends = |end: &str| text.matches(&format!("\\{end}{{{environment}}}")).count();
+        assert!(ends("begin") > 0 && ends("begin") == ends("end"), "{text}");
+    }
+    for part in text.split("\\begin{tabular}{").skip(1) {
+        let (format, rest) = part.split_once("}\n").unwrap();
+        let (body, _) = rest.split_once("\\end{tabular}").unwrap();
+        for line in body.lines().filter(|line| line.ends_with(" \\\\")) {
+            let mut cells = line.replace("\\&", "").matches('&').count() + 1;
+            for spanned in line.split("\\multicolumn{").skip(1) {
+                cells += spanned.split('}').next().unwrap().parse::<usize>().unwrap() - 1;
+            }
+            assert_eq!(cells, format.len(), "{format}: {line}");
+        }
+    }
 }

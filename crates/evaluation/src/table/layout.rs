@@ -15,7 +15,7 @@ pub(super) struct OverSeeds {
 }
 
 impl OverSeeds {
-    fn of(values: &[f64]) -> OverSeeds {
+    pub fn of(values: &[f64]) -> OverSeeds {
         let n = values.len() as f64;
         let mean = values.iter().sum::<f64>() / n;
         let deviation = (values.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / n).sqrt();
@@ -117,18 +117,18 @@ impl Block {
         seeds
     }
 
-    /// The largest AUROC of a column, among entries that average over all the column's sets; `None` for fewer than two lines.
-    pub fn best(&self, column: usize) -> Option<f64> {
-        if self.lines.len() < 2 {
-            return None;
-        }
+    /// The best AUROC of a column and the second as they are `printed`, among entries that average over all the column's sets. Fewer than
+    /// two lines have no best, fewer than three no second.
+    pub fn best_two(&self, column: usize, printed: fn(f64) -> String) -> [Option<String>; 2] {
         let sets = self.headings[column].sets();
-        self.lines
-            .iter()
-            .filter_map(|line| line.entries[column].as_ref())
-            .filter(|entry| entry.sets == sets)
-            .map(|entry| entry.auroc.mean)
-            .max_by(f64::total_cmp)
+        let entries = self.lines.iter().filter_map(|line| line.entries[column].as_ref());
+        let mut values: Vec<f64> = entries.filter(|entry| entry.sets == sets).map(|entry| entry.auroc.mean).collect();
+        values.sort_by(|one, other| other.total_cmp(one));
+        // What prints the same is equally good.
+        let mut texts: Vec<String> = values.into_iter().map(printed).collect();
+        texts.dedup();
+        let mut texts = texts.into_iter();
+        [texts.next().filter(|_| self.lines.len() > 1), texts.next().filter(|_| self.lines.len() > 2)]
     }
 }
 

@@ -56,10 +56,9 @@ impl Table {
 
 fn write_block(out: &mut String, block: &Block, options: MarkdownOptions) {
     let _ = writeln!(out, "### {}\n", title(block));
-    write_grid(out, block, |entry, best| {
+    write_grid(out, block, |entry, around| {
         let auroc = percent(entry.auroc, entry.seeds);
-        let auroc = if best { format!("**{auroc}**") } else { auroc };
-        format!("{auroc} / {}", percent(entry.fpr95, entry.seeds))
+        format!("{}{auroc}{} / {}", around[0], around[1], percent(entry.fpr95, entry.seeds))
     });
     if options.intervals {
         let _ = writeln!(
@@ -67,9 +66,8 @@ fn write_block(out: &mut String, block: &Block, options: MarkdownOptions) {
             "\nAUROC ± half the width of its 95 % DeLong interval (not cut at 0 and 100), in percent{}.\n",
             if block.seeds() == [1] { "" } else { " (both are means over seeds)" }
         );
-        write_grid(out, block, |entry, best| {
-            let auroc = format!("{:.2}", entry.auroc.mean * 100.0);
-            let auroc = if best { format!("**{auroc}**") } else { auroc };
+        write_grid(out, block, |entry, around| {
+            let auroc = format!("{}{}{}", around[0], hundredths(entry.auroc.mean), around[1]);
             match entry.half_width {
                 Some(half_width) => format!("{auroc} ± {:.2}", half_width * 100.0),
                 None => auroc,
@@ -78,22 +76,17 @@ fn write_block(out: &mut String, block: &Block, options: MarkdownOptions) {
     }
 }
 
-fn write_grid(out: &mut String, block: &Block, cell: impl Fn(&Entry, bool) -> String) {
+fn write_grid(out: &mut String, block: &Block, cell: impl Fn(&Entry, [&str; 2]) -> String) {
     out.push_str("| detector |");
     for heading in &block.headings {
-        let name = match heading {
-            Heading::Set { name, .. } => name.clone(),
-            Heading::Mean { group, sets } if group.is_empty() => format!("mean of {sets}"),
-            Heading::Mean { group, sets } => format!("{group}: mean of {sets}"),
-        };
-        let _ = write!(out, " {} |", escaped(&name));
+        let _ = write!(out, " {} |", escaped(&heading_text(heading)));
     }
     out.push_str("\n|:---|");
     for _ in &block.headings {
         out.push_str("---:|");
     }
     out.push('\n');
-    let best: Vec<Option<f64>> = (0..block.headings.len()).map(|column| block.best(column)).collect();
+    let best: Vec<_> = (0..block.headings.len()).map(|column| block.best_two(column, hundredths)).collect();
     let usual = block.seeds().last().copied().unwrap_or(1);
     for line in &block.lines {
         let _ = write!(out, "| {} |", escaped(&line.label(" / ")));
@@ -102,10 +95,14 @@ fn write_grid(out: &mut String, block: &Block, cell: impl Fn(&Entry, bool) -> St
                 out.push_str(" — |");
                 continue;
             };
-            // What prints the same is equally good.
             let whole = entry.sets == block.headings[column].sets();
-            let wins = whole && best[column].is_some_and(|best| hundredths(best) == hundredths(entry.auroc.mean));
-            let _ = write!(out, " {}", cell(entry, wins));
+            let printed = Some(hundredths(entry.auroc.mean)).filter(|_| whole);
+            let around = match &best[column] {
+                [first, _] if first.is_some() && *first == printed => ["**", "**"],
+                [_, second] if second.is_some() && *second == printed => ["<u>", "</u>"],
+                _ => ["", ""],
+            };
+            let _ = write!(out, " {}", cell(entry, around));
             if !whole {
                 let _ = write!(out, " (mean of {})", entry.sets);
             }
@@ -118,8 +115,17 @@ fn write_grid(out: &mut String, block: &Block, cell: impl Fn(&Entry, bool) -> St
     }
 }
 
+/// The name of a column.
+pub(super) fn heading_text(heading: &Heading) -> String {
+    match heading {
+        Heading::Set { name, .. } => name.clone(),
+        Heading::Mean { group, sets } if group.is_empty() => format!("mean of {sets}"),
+        Heading::Mean { group, sets } => format!("{group}: mean of {sets}"),
+    }
+}
+
 /// A table's title: benchmark, ID set, protocol and cell.
-fn title(block: &Block) -> String {
+pub(super) fn title(block: &Block) -> String {
     let mut title = format!("{}: {}", block.experiment, block.benchmark);
     for part in [format!("protocol {}", block.protocol), block.cell.clone()] {
         if !part.is_empty() {
@@ -129,14 +135,19 @@ fn title(block: &Block) -> String {
     title
 }
 
-fn caption(block: &Block, fpr95: Positive) -> String {
+pub(super) fn caption(block: &Block, fpr95: Positive) -> String {
     let meaning = match fpr95 {
         Positive::Id => "share of OOD accepted when 95 % of ID is accepted (column `fpr95_id`; lower is better)",
         Positive::Ood => "share of ID rejected when 95 % of OOD is caught (column `fpr95_ood`; lower is better)",
     };
+    let marks = match block.lines.len() {
+        0 | 1 => "",
+        2 => "; best AUROC of each column bold, with all that print the same",
+        _ => "; best AUROC of each column bold, second underlined, with all that print the same",
+    };
     let mut text = format!(
-        "AUROC / FPR95 in percent; best AUROC of each column bold, with all that print the same. AUROC: probability that an OOD sample scores higher than \
-         an ID sample, ties counting one half. FPR95: {meaning}."
+        "AUROC / FPR95 in percent{marks}. AUROC: probability that an OOD sample scores higher than an ID sample, ties counting one half. \
+         FPR95: {meaning}."
     );
     for rule in &block.rules {
         let words = rule.parse::<FprRule>().map_or("", FprRule::description);
@@ -172,7 +183,7 @@ fn caption(block: &Block, fpr95: Positive) -> String {
 }
 
 /// How far a caption's AUROCs can be trusted: the end of the caption.
-fn uncertainty(intervals: Intervals) -> String {
+pub(super) fn uncertainty(intervals: Intervals) -> String {
     let Some(widest) = intervals.widest else { return String::new() };
     let mut text = format!(" 95 % DeLong half-width of a single AUROC: at most {} points.", hundredths(widest));
     if intervals.pointlike {
@@ -199,7 +210,7 @@ fn sizes(name: &str, counts: &[u64], lists: &[String]) -> String {
     text
 }
 
-fn hundredths(fraction: f64) -> String {
+pub(super) fn hundredths(fraction: f64) -> String {
     format!("{:.2}", fraction * 100.0)
 }
 
@@ -212,6 +223,6 @@ fn percent(value: OverSeeds, seeds: usize) -> String {
 }
 
 /// Names may hold what Markdown would read as the end of a cell.
-fn escaped(name: &str) -> String {
+pub(super) fn escaped(name: &str) -> String {
     name.replace('|', "\\|").replace(['\n', '\r'], " ")
 }

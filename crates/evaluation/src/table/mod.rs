@@ -1,7 +1,12 @@
 //! The result table: one row a (cell, seed, score, protocol, OOD set), and rows for means over groups of sets.
 
+mod arrange;
+mod field;
 mod frame;
 mod group;
+mod json;
+mod latex;
+mod latex_text;
 mod layout;
 mod markdown;
 mod spec;
@@ -13,8 +18,11 @@ use serde::{Serialize, Serializer};
 
 use crate::metrics::{Metric, Metrics, Positive};
 
+pub use arrange::{ArrangeError, Arranged, ArrangedCell, ArrangedLine, ArrangedValue, PublishedValue, Rank};
+pub(crate) use field::same_value;
+pub use field::{Field, UnknownField};
 pub use markdown::MarkdownOptions;
-pub use spec::TableSpec;
+pub use spec::{Best, Choice, TableSpec, Uncertainty};
 
 /// The columns of `table.csv` before those of the sweep, in order.
 pub const COLUMNS: [&str; 23] = [
@@ -266,6 +274,9 @@ pub enum TableError {
         /// What was found; empty for an absent value.
         found: String,
     },
+    /// What the JSON library said.
+    #[error("cannot write the table: {0}")]
+    Json(#[from] serde_json::Error),
     /// What the table library said.
     #[error("cannot read or write the table: {0}")]
     Polars(#[from] polars::error::PolarsError),

@@ -1,0 +1,213 @@
+//! Ours against published.
+
+use oodlab_base::text;
+
+use crate::metrics::Metric;
+use crate::record::About;
+use crate::table::{PublishedValue, Row, Table, same_value};
+
+use super::setting::{Facts, differences};
+use super::{Entry, Library, PublishedChoice, PublishedError, PublishedTable};
+
+/// A published table beside ours.
+pub(crate) struct Compared<'a> {
+    choice: &'a PublishedChoice,
+    published: PublishedTable,
+    entries: Vec<Entry>,
+    facts: Facts<'a>,
+    /// The metrics of our table: those asked for, in the published convention where it has only that.
+    pub(crate) metrics: Vec<Metric>,
+    /// Metrics that were asked for, and what is shown instead.
+    replaced: Vec<(Metric, Metric)>,
+}
+
+impl Library {
+    /// Opens a published table to stand beside ours.
+    pub(crate) fn compared<'a>(
+        &self,
+        choice: &'a PublishedChoice,
+        wanted: &[Metric],
+        about: &'a About,
+    ) -> Result<Compared<'a>, PublishedError> {
+        let published = self.table(&choice.table)?;
+        let entries = published.entries(&choice.table)?;
+        let known = || published.blocks.iter().flat_map(|block| block.values.keys().map(String::as_str));
+        if let Some(found) = choice.methods.values().find(|method| !known().any(|known| known == method.as_str())) {
+            return Err(PublishedError::NoMethod {
+                table: choice.table.clone(),
+                found: found.clone(),
+                known: names(known()),
+                hint: text::hint(found, known()),
+            });
+        }
+        let has = |metric: Metric| entries.iter().any(|entry| entry.metric == metric);
+        let mut metrics: Vec<Metric> = Vec::new();
+        let mut replaced = Vec::new();
+        for &metric in wanted {
+            let shown = counterpart(metric).filter(|other| !has(metric) && has(*other)).unwrap_or(metric);
+            if shown != metric {
+                replaced.push((metric, shown));
+            }
+            if !metrics.contains(&shown) {
+                metrics.push(shown);
+            }
+        }
+        Ok(Compared { choice, published, entries, facts: Facts::of(about), metrics, replaced })
+    }
+}
+
+/// The same quantity in the other convention.
+fn counterpart(metric: Metric) -> Option<Metric> {
+    Some(match metric {
+        Metric::Fpr95Id => Metric::Fpr95Ood,
+        Metric::Fpr95Ood => Metric::Fpr95Id,
+        Metric::AuprIn => Metric::ApIn,
+        Metric::AuprOut => Metric::ApOut,
+        Metric::ApIn => Metric::AuprIn,
+        Metric::ApOut => Metric::AuprOut,
+        _ => return None,
+    })
+}
+
+/// Each once, in their order, for a message.
+pub(super) fn names<'n>(all: impl Iterator<Item = &'n str>) -> String {
+    let mut once: Vec<&str> = Vec::new();
+    for name in all {
+        if !once.contains(&name) {
+            once.push(name);
+        }
+    }
+    once.join(", ")
+}
+
+impl Compared<'_> {
+    /// The published value of what a row measured.
+    pub(crate) fn value(&self, row: &Row, metric: Metric) -> Option<PublishedValue> {
+        let entry = self.entry(row, metric)?;
+        Some(PublishedValue { value: entry.value, deviation: entry.deviation, recalled: entry.recalled })
+    }
+
+    fn entry(&self, row: &Row, metric: Metric) -> Option<&Entry> {
+        let sets = self.sets_of(row, metric);
+        let id_set = self.set(&row.id_set);
+        // A mean over one group, where the source has means of several, else its only mean.
+        sets.iter().find_map(|set| {
+            self.entries.iter().find(|entry| {
+                entry.metric == metric
+                    && entry.set == *set
+                    && entry.id_set == id_set
+                    && self.is_method(row, &entry.method)
+                    && entry
+                        .sweep
+                        .iter()
+                        .all(|(key, value)| self.facts.value(row, key).is_some_and(|ours| same_value(&ours, value)))
+            })
+        })
+    }
+
+    fn sets_of(&self, row: &Row, metric: Metric) -> Vec<String> {
+        if matches!(metric, Metric::Accuracy | Metric::CalibrationError) {
+            return vec!["id".to_owned()];
+        }
+        match row.mean_of() {
+            Some(_) => vec![format!("mean ({})", row.group), "mean".to_owned()],
+            None => vec![self.set(&row.ood_set)],
+        }
+    }
+
+    /// The source's name of a set of ours.
+    fn set(&self, ours: &str) -> String {
+        self.choice.sets.get(ours).cloned().unwrap_or_else(|| ours.to_owned())
+    }
+
+    fn is_method(&self, row: &Row, method: &str) -> bool {
+        let named = [format!("{} / {}", row.detector, row.score), row.score.clone(), row.detector.clone()];
+        if let Some(chosen) = named.iter().find_map(|name| self.choice.methods.get(name)) {
+            return chosen == method;
+        }
+        self.published.methods.get(method).is_some_and(|ours| {
+            ours.detector == row.detector && ours.score.as_ref().is_none_or(|score| *score == row.score)
+        })
+    }
+
+    /// Source, convention, and every reason why ours may differ, as sentences.
+    ///
+    /// # Errors
+    /// When no row has a published counterpart.
+    pub(crate) fn notes(&self, rows: &[&Row], table: &Table) -> Result<Vec<String>, PublishedError> {
+        let matched: Vec<&Row> = rows
+            .iter()
+            .copied()
+            .filter(|row| self.metrics.iter().any(|metric| self.entry(row, *metric).is_some()))
+            .collect();
+        if matched.is_empty() {
+            let methods = names(self.entries.iter().map(|entry| entry.method.as_str()));
+            let sets = names(self.entries.iter().map(|entry| entry.set.as_str()));
+            let ids = names(self.entries.iter().map(|entry| entry.id_set.as_str()));
+            let metrics = names(self.entries.iter().map(|entry| entry.metric.name()));
+            return Err(PublishedError::NothingMatches {
+                table: self.choice.table.clone(),
+                holds: format!("methods {methods}; ID {ids}; sets {sets}; metrics {metrics}"),
+            });
+        }
+        let source = &self.published.source;
+        let version = if source.version.is_empty() { String::new() } else { format!(", {}", source.version) };
+        let mut notes = vec![format!("Published: {}, {}{version} ({}).", source.name, source.table, source.reference)];
+        for (asked, shown) in &self.replaced {
+            notes.push(format!(
+                "The source has {} and not {}, so ours is shown in that convention too.",
+                shown.label(),
+                asked.label()
+            ));
+        }
+        let mut reasons = differences(&self.published, &self.facts, &matched, &self.metrics, |ours| self.set(ours));
+        reasons.extend(self.means(&matched, table));
+        reasons.extend(self.choice.differs.iter().cloned());
+        if !reasons.is_empty() {
+            notes.push(format!("Where the set-up differs: {}.", reasons.join("; ")));
+        }
+        let remarks = [&self.published.setting.notes, &self.published.convention.notes, &self.published.doubts];
+        let remarks: Vec<&str> = remarks.into_iter().flatten().map(|text| text.trim_end_matches('.')).collect();
+        if !remarks.is_empty() {
+            notes.push(format!("Of the published numbers: {}.", remarks.join("; ")));
+        }
+        Ok(notes)
+    }
+
+    /// Means that are over other sets than the published ones.
+    fn means(&self, matched: &[&Row], table: &Table) -> Vec<String> {
+        let mut reasons = Vec::new();
+        for mean in matched.iter().filter(|row| row.mean_of().is_some()) {
+            let Some(entry) = self.metrics.iter().find_map(|metric| self.entry(mean, *metric)) else { continue };
+            // Sources that print group means alone do not say what was meaned in numbers.
+            let mut theirs: Vec<&str> = self
+                .entries
+                .iter()
+                .filter(|other| {
+                    (&other.method, &other.id_set, other.metric, &other.sweep)
+                        == (&entry.method, &entry.id_set, entry.metric, &entry.sweep)
+                })
+                .map(|other| other.set.as_str())
+                .filter(|set| *set != "id" && !set.starts_with("mean"))
+                .collect();
+            let mut ours: Vec<String> = table
+                .rows
+                .iter()
+                .filter(|row| {
+                    row.mean_of().is_none()
+                        && (&row.benchmark, &row.id_set, &row.protocol, &row.group)
+                            == (&mean.benchmark, &mean.id_set, &mean.protocol, &mean.group)
+                })
+                .map(|row| self.set(&row.ood_set))
+                .collect();
+            theirs.sort_unstable();
+            ours.sort_unstable();
+            ours.dedup();
+            let reason = format!("mean over {} here, {} there", ours.join(", "), theirs.join(", "));
+            if !theirs.is_empty() && theirs != ours && !reasons.contains(&reason) {
+                reasons.push(reason);
+            }
+        }
+        reasons
+    }
+}

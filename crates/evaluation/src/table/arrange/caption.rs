@@ -1,0 +1,204 @@
+//! What a reader must know to use an arranged table's numbers.
+
+use std::fmt::Write as _;
+
+use crate::metrics::{FprRule, Metric};
+
+use super::select::{Selection, distinct};
+use super::{Arranged, Rank};
+use crate::table::Row;
+use crate::table::field::Field;
+use crate::table::spec::{Best, Uncertainty};
+
+/// The notes of a table, sentence by sentence. `published` are those of the published numbers beside ours.
+pub(super) fn notes(
+    selection: &Selection<'_>,
+    arranged: &Arranged,
+    metrics: &[Metric],
+    published: Option<Vec<String>>,
+) -> Vec<String> {
+    let mut notes = vec![shown(arranged, metrics, published.is_some())];
+    notes.extend(marks(selection, arranged));
+    notes.extend(metrics.iter().map(|metric| {
+        let better = if metric.higher_is_better() { "higher" } else { "lower" };
+        format!("{}: {} ({better} is better).", metric.label(), metric.description())
+    }));
+    notes.extend(rules(&selection.rows));
+    notes.extend(uncertainty(arranged));
+    notes.extend(fixed(selection));
+    notes.extend(sizes(selection));
+    notes.extend(unmet(selection));
+    notes.extend(published.unwrap_or_default());
+    notes
+}
+
+fn shown(arranged: &Arranged, metrics: &[Metric], published: bool) -> String {
+    let apart = arranged.fields.0.iter().chain(&arranged.fields.1).any(|field| *field == Field::Metric);
+    let labels: Vec<&str> = metrics.iter().map(|metric| metric.label()).collect();
+    let mut text = format!("{} in percent", labels.join(if apart { ", " } else { " / " }));
+    if published {
+        text.push_str("; in brackets the published value, and ours minus it in points");
+    }
+    if arranged
+        .cells()
+        .flat_map(|cell| cell.values.iter().flatten())
+        .any(|value| value.published.is_some_and(|p| p.recalled))
+    {
+        text.push_str(" († known from memory, not from the source)");
+    }
+    text.push('.');
+    text
+}
+
+fn marks(selection: &Selection<'_>, arranged: &Arranged) -> Option<String> {
+    let has =
+        |rank: Rank| arranged.cells().flat_map(|cell| cell.values.iter().flatten()).any(|value| value.rank == rank);
+    if !has(Rank::Best) {
+        return None;
+    }
+    let along = if selection.spec.best() == Best::Row { "row" } else { "column" };
+    let second = if has(Rank::Second) { ", second underlined" } else { "" };
+    Some(format!("Best of each {along} bold{second}, with all that print the same."))
+}
+
+fn rules(rows: &[&Row]) -> Vec<String> {
+    let sentence = |rule: &str| {
+        let words = rule.parse::<FprRule>().map_or("as named", FprRule::description);
+        format!("Operating point: {rule} ({words}).")
+    };
+    distinct(rows.iter().map(|row| row.rule.as_str())).into_iter().map(sentence).collect()
+}
+
+fn uncertainty(arranged: &Arranged) -> Vec<String> {
+    let mut notes = Vec::new();
+    let fewer = arranged.cells().any(|cell| cell.seeds != arranged.usual_seeds());
+    let seeds = match arranged.usual_seeds() {
+        1 => "One seed".to_owned(),
+        n if arranged.uncertainty == Uncertainty::Seeds => {
+            format!("Mean ± standard deviation (divided by n) over n = {n} seeds")
+        }
+        n => format!("Mean over n = {n} seeds"),
+    };
+    notes.push(format!("{seeds}{}.", if fewer { "; where a cell has fewer, it says so" } else { "" }));
+    if arranged.uncertainty == Uncertainty::Interval {
+        let several = if arranged.usual_seeds() > 1 { ", its ends meaned over seeds" } else { "" };
+        notes.push(format!(
+            "In square brackets the 95 % interval over images: DeLong's for the AUROC of a set, of a stratified bootstrap otherwise{several}."
+        ));
+        if arranged.cells().flat_map(|cell| cell.values.iter().flatten()).any(|value| value.interval.is_none()) {
+            notes.push("Values without brackets have no interval.".to_owned());
+        }
+    }
+    notes
+}
+
+/// What is the same in all cells and is no label of any.
+fn fixed(selection: &Selection<'_>) -> Option<String> {
+    let sweeps = selection.table.sweep_keys.iter().map(|key| Field::Sweep(key.clone()));
+    let fields = [
+        Field::Experiment,
+        Field::Benchmark,
+        Field::IdSet,
+        Field::Protocol,
+        Field::Group,
+        Field::Set,
+        Field::Detector,
+        Field::Score,
+    ];
+    let mut parts: Vec<String> = Vec::new();
+    for field in fields.into_iter().chain(sweeps) {
+        if selection.spec.fields().any(|shown| *shown == field) {
+            continue;
+        }
+        let values = distinct(selection.rows.iter().map(|row| selection.value(&field, row)));
+        match values.as_slice() {
+            [value] if !value.is_empty() && !repeated(&field, value, selection) => {
+                parts.push(format!("{} {value}", field.heading()));
+            }
+            [] | [_] => {}
+            values => {
+                let values: Vec<&str> =
+                    values.iter().map(|v| if v.is_empty() { "(none)" } else { v.as_str() }).collect();
+                parts.push(format!("{} {}", field.heading(), values.join(" or ")));
+            }
+        }
+    }
+    (!parts.is_empty()).then(|| format!("All cells: {}.", parts.join(", ")))
+}
+
+/// A score that is named as its detector says nothing new.
+fn repeated(field: &Field, value: &str, selection: &Selection<'_>) -> bool {
+    *field == Field::Score && selection.rows.iter().all(|row| row.detector == value)
+}
+
+/// How many images each number rests on, and which sets a mean is over.
+fn sizes(selection: &Selection<'_>) -> Vec<String> {
+    let mut notes = Vec::new();
+    let means: Vec<&&Row> = selection.rows.iter().filter(|row| row.mean_of().is_some()).collect();
+    let members = |mean: &Row| -> Vec<&Row> {
+        let same = |row: &&Row| {
+            row.mean_of().is_none()
+                && (&row.experiment, &row.benchmark, &row.id_set, &row.group, &row.protocol)
+                    == (&mean.experiment, &mean.benchmark, &mean.id_set, &mean.group, &mean.protocol)
+        };
+        selection.table.rows.iter().filter(same).collect()
+    };
+    // Of the sets that are shown, and of those that are only meaned over.
+    let mut rows: Vec<&Row> = selection.rows.iter().copied().filter(|row| row.mean_of().is_none()).collect();
+    let mut groups: Vec<String> = Vec::new();
+    for mean in &means {
+        let of = members(mean);
+        let sets = distinct(of.iter().map(|row| row.ood_set.as_str()));
+        let of_id = if selection.rows.iter().all(|row| row.id_set == mean.id_set) {
+            String::new()
+        } else {
+            format!("{}, ", mean.id_set)
+        };
+        let text = format!("{of_id}{} of {}: {}", mean.group, sets.len(), sets.join(", "));
+        if !sets.is_empty() && !groups.contains(&text) {
+            groups.push(text);
+        }
+        rows.extend(of);
+    }
+    if !means.is_empty() {
+        let over = if groups.is_empty() { String::new() } else { format!(" ({})", groups.join("; ")) };
+        notes.push(format!("Means over sets are unweighted{over}."));
+    }
+    let counted = |name: fn(&Row) -> &str, count: fn(&Row) -> Option<u64>, list: fn(&Row) -> &str| -> Vec<String> {
+        let names = distinct(rows.iter().map(|row| name(row)));
+        let sized = |set: &str| {
+            let of_set: Vec<&&Row> = rows.iter().filter(|row| name(row) == set).collect();
+            let counts = distinct(of_set.iter().filter_map(|row| count(row)));
+            let lists = distinct(of_set.iter().map(|row| list(row)).filter(|list| !list.is_empty()));
+            let counts: Vec<String> = counts.iter().map(u64::to_string).collect();
+            let lists: Vec<String> = lists.iter().map(|list| list.chars().take(8).collect()).collect();
+            let mut text = set.to_owned();
+            if !counts.is_empty() {
+                let _ = write!(text, " {}", counts.join(" or "));
+            }
+            if !lists.is_empty() {
+                let _ = write!(text, " (list {})", lists.join(" or "));
+            }
+            text
+        };
+        names.into_iter().map(sized).collect()
+    };
+    if !rows.is_empty() {
+        notes.push(format!("ID: {}.", counted(|r| &r.id_set, |r| r.n_id, |r| &r.id_list).join(", ")));
+        notes.push(format!("OOD: {}.", counted(|r| &r.ood_set, |r| r.n_ood, |r| &r.ood_list).join(", ")));
+    }
+    notes
+}
+
+/// Values that were asked for and are not in the results.
+fn unmet(selection: &Selection<'_>) -> Vec<String> {
+    let mut notes = Vec::new();
+    for (field, choice) in &selection.spec.conditions {
+        let met = |asked: &&String| selection.rows.iter().any(|row| super::select::matches(row, field, asked));
+        let missing: Vec<&str> = choice.0.iter().filter(|asked| !met(asked)).map(String::as_str).collect();
+        if !missing.is_empty() {
+            notes.push(format!("Not in the results: {} {}.", field.heading(), missing.join(", ")));
+        }
+    }
+    notes
+}

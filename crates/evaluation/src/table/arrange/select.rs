@@ -1,0 +1,245 @@
+//! Which rows are meant, and where each stands.
+
+use std::collections::BTreeMap;
+
+use oodlab_base::text;
+
+use crate::metrics::Metric;
+use crate::published::Library;
+use crate::record::About;
+
+use super::cell::{CellPlace, cell};
+use super::{ArrangeError, Arranged, ArrangedLine, caption, rank};
+use crate::table::field::{Field, MEAN, same_value};
+use crate::table::{Row, Table, TableSpec};
+
+/// The rows that meet all conditions, and how their fields are read.
+pub(super) struct Selection<'a> {
+    pub spec: &'a TableSpec,
+    pub table: &'a Table,
+    pub rows: Vec<&'a Row>,
+    /// Whether means of several groups are among them, which must be told apart then.
+    groups_of_means: bool,
+}
+
+pub(super) fn arrange(
+    spec: &TableSpec,
+    table: &Table,
+    about: &About,
+    library: &Library,
+) -> Result<Arranged, ArrangeError> {
+    let selection = Selection::new(spec, table)?;
+    let published = spec
+        .published
+        .as_ref()
+        .map(|choice| library.compared(choice, &spec.values, about))
+        .transpose()
+        .map_err(|source| ArrangeError::Published { table: spec.name.clone(), source })?;
+    let metrics = published.as_ref().map_or_else(|| spec.values.clone(), |published| published.metrics.clone());
+    selection.has_metrics(&metrics)?;
+    let lines = selection.places(&spec.rows, &metrics);
+    let columns = selection.places(&spec.columns, &metrics);
+    let mut arranged = Arranged {
+        name: spec.name.clone(),
+        caption: spec.caption.clone(),
+        notes: Vec::new(),
+        stubs: spec.rows.iter().map(|field| stub(spec, field)).collect(),
+        columns: columns.iter().map(|place| selection.labels(&spec.columns, place)).collect(),
+        lines: Vec::new(),
+        decimals: spec.decimals,
+        uncertainty: spec.uncertainty,
+        fields: (spec.rows.clone(), spec.columns.clone()),
+        column_values: columns.clone(),
+    };
+    for line in &lines {
+        let mut cells = Vec::new();
+        for column in &columns {
+            let place = CellPlace { line, column, metrics: &metrics };
+            cells.push(cell(&selection, &place, published.as_ref())?);
+        }
+        let labels = selection.labels(&spec.rows, line);
+        arranged.lines.push(ArrangedLine { labels, cells, values: line.clone() });
+    }
+    rank::mark(&mut arranged, spec.best());
+    let published = published
+        .map(|published| published.notes(&selection.rows, table))
+        .transpose()
+        .map_err(|source| ArrangeError::Published { table: spec.name.clone(), source })?;
+    arranged.notes = caption::notes(&selection, &arranged, &metrics, published);
+    Ok(arranged)
+}
+
+/// What a column of labels is headed.
+fn stub(spec: &TableSpec, field: &Field) -> String {
+    let name = field.name();
+    spec.labels.get(&name).cloned().unwrap_or_else(|| field.heading())
+}
+
+impl<'a> Selection<'a> {
+    fn new(spec: &'a TableSpec, table: &'a Table) -> Result<Selection<'a>, ArrangeError> {
+        let name = || spec.name.clone();
+        if table.rows.is_empty() {
+            return Err(ArrangeError::NoRows { table: name() });
+        }
+        for field in spec.fields().chain(spec.conditions.keys()) {
+            if let Field::Sweep(key) = field
+                && !table.sweep_keys.contains(key)
+            {
+                let known = table.sweep_keys.iter().map(String::as_str);
+                let hint = text::hint(key, known.clone());
+                let known = if table.sweep_keys.is_empty() { "nothing".to_owned() } else { listed(known) };
+                return Err(ArrangeError::Sweep { table: name(), key: key.clone(), known, hint });
+            }
+        }
+        for (field, choice) in &spec.conditions {
+            let known = distinct(table.rows.iter().map(|row| field.value(row)));
+            if !table.rows.iter().any(|row| meets(row, field, &choice.0)) {
+                let hint = choice.0.iter().map(|value| text::hint(value, known.iter().map(String::as_str)));
+                return Err(ArrangeError::NoSuchValue {
+                    table: name(),
+                    field: field.name(),
+                    found: listed(choice.0.iter().map(String::as_str)),
+                    hint: hint.into_iter().find(|hint| !hint.is_empty()).unwrap_or_default(),
+                    known: one_of(&known),
+                });
+            }
+        }
+        let rows: Vec<&Row> = table.rows.iter().filter(|row| spec.meets_all(row, None)).collect();
+        if rows.is_empty() {
+            // One condition too many, if there is such a one; else whichever comes last.
+            let fields: Vec<&Field> = spec.conditions.keys().collect();
+            let values = |field: &Field| {
+                distinct(table.rows.iter().filter(|row| spec.meets_all(row, Some(field))).map(|row| field.value(row)))
+            };
+            let field = fields.iter().find(|field| !values(field).is_empty()).or(fields.last());
+            let (field, known) = field.map(|field| (field.name(), one_of(&values(field)))).unwrap_or_default();
+            return Err(ArrangeError::NothingTogether { table: name(), field, known });
+        }
+        let groups = distinct(rows.iter().filter(|row| row.mean_of().is_some()).map(|row| row.group.clone()));
+        let told = spec.fields().any(|field| *field == Field::Group);
+        Ok(Selection { spec, table, rows, groups_of_means: groups.len() > 1 && !told })
+    }
+
+    fn has_metrics(&self, metrics: &[Metric]) -> Result<(), ArrangeError> {
+        let has = |metric: Metric| self.rows.iter().any(|row| row.value(metric).is_some());
+        let Some(missing) = metrics.iter().find(|metric| !has(**metric)) else { return Ok(()) };
+        let known: Vec<&str> = Metric::ALL.into_iter().filter(|metric| has(*metric)).map(Metric::name).collect();
+        Err(ArrangeError::NoMetric {
+            table: self.spec.name.clone(),
+            metric: missing.name().to_owned(),
+            known: known.join(", "),
+        })
+    }
+
+    /// A row's value of a field; means of several groups are told apart.
+    pub fn value(&self, field: &Field, row: &Row) -> String {
+        if *field == Field::Set && self.groups_of_means && row.mean_of().is_some() {
+            return format!("{MEAN} ({})", row.group);
+        }
+        field.value(row)
+    }
+
+    /// The combinations of the fields' values that there are, in the order of the conditions and then of the result table.
+    fn places(&self, fields: &[Field], metrics: &[Metric]) -> Vec<Vec<String>> {
+        let ranks: Vec<BTreeMap<String, usize>> = fields.iter().map(|field| self.order(field)).collect();
+        let of_row = |row: &Row| -> Vec<String> { fields.iter().map(|field| self.value(field, row)).collect() };
+        let mut places = distinct(self.rows.iter().map(|row| of_row(row)));
+        if let Some(at) = fields.iter().position(|field| *field == Field::Metric) {
+            let with = |place: &Vec<String>, metric: &Metric| {
+                let mut place = place.clone();
+                place[at] = metric.name().to_owned();
+                place
+            };
+            places = places.iter().flat_map(|place| metrics.iter().map(move |metric| with(place, metric))).collect();
+        }
+        let rank = |place: &Vec<String>| -> Vec<usize> {
+            let of = |(at, value): (usize, &String)| match fields[at] {
+                Field::Metric => metrics.iter().position(|metric| metric.name() == value).unwrap_or(usize::MAX),
+                _ => ranks[at].get(value).copied().unwrap_or(usize::MAX),
+            };
+            place.iter().enumerate().map(of).collect()
+        };
+        places.sort_by_key(rank);
+        places
+    }
+
+    /// The place of each value of a field.
+    fn order(&self, field: &Field) -> BTreeMap<String, usize> {
+        let groups = distinct(self.rows.iter().map(|row| &row.group));
+        let asked = self.spec.conditions.get(field).map(|choice| choice.0.as_slice()).unwrap_or_default();
+        let mut firsts: Vec<(usize, usize, bool, String)> = Vec::new();
+        for row in &self.rows {
+            let value = self.value(field, row);
+            if firsts.iter().all(|(.., known)| *known != value) {
+                let place = asked.iter().position(|asked| matches(row, field, asked)).unwrap_or(asked.len());
+                let set = *field == Field::Set;
+                let group = groups.iter().position(|group| **group == row.group).filter(|_| set).unwrap_or(0);
+                // A group's mean stands behind its sets.
+                firsts.push((place, group, set && row.mean_of().is_some(), value));
+            }
+        }
+        firsts.sort_by_key(|(place, group, mean, _)| (*place, *group, *mean));
+        firsts.into_iter().enumerate().map(|(at, (.., value))| (value, at)).collect()
+    }
+
+    fn labels(&self, fields: &[Field], place: &[String]) -> Vec<String> {
+        let label = |(field, value): (&Field, &String)| {
+            let shown = self.spec.label(value);
+            match field {
+                _ if shown != value => shown.to_owned(),
+                Field::Metric => value.parse().map_or(value.clone(), |metric: Metric| metric.label().to_owned()),
+                _ => value.clone(),
+            }
+        };
+        fields.iter().zip(place).map(label).collect()
+    }
+}
+
+impl TableSpec {
+    /// Whether a row meets all conditions but one.
+    fn meets_all(&self, row: &Row, but: Option<&Field>) -> bool {
+        self.conditions
+            .iter()
+            .filter(|(field, _)| Some(*field) != but)
+            .all(|(field, choice)| meets(row, field, &choice.0))
+    }
+}
+
+fn meets(row: &Row, field: &Field, choice: &[String]) -> bool {
+    choice.iter().any(|asked| matches(row, field, asked))
+}
+
+/// Whether a row has that value; `mean (far)` is the mean over a group.
+pub(super) fn matches(row: &Row, field: &Field, asked: &str) -> bool {
+    same_value(&field.value(row), asked)
+        || (*field == Field::Set && row.mean_of().is_some() && asked == format!("{MEAN} ({})", row.group))
+}
+
+/// Each once, in order of first appearance.
+pub(super) fn distinct<T: PartialEq>(values: impl IntoIterator<Item = T>) -> Vec<T> {
+    let mut known = Vec::new();
+    for value in values {
+        if !known.contains(&value) {
+            known.push(value);
+        }
+    }
+    known
+}
+
+fn one_of(known: &[String]) -> String {
+    if let [only] = known {
+        format!("{only:?}")
+    } else {
+        format!("one of {}", listed(known.iter().map(String::as_str)))
+    }
+}
+
+/// Values as they stand in messages: the first ones of many.
+fn listed<'a>(values: impl IntoIterator<Item = &'a str>) -> String {
+    const MOST: usize = 20;
+    let values: Vec<String> =
+        values.into_iter().map(|value| if value.is_empty() { "(none)".to_owned() } else { value.to_owned() }).collect();
+    let more = values.len().saturating_sub(MOST);
+    let shown = values.iter().take(MOST).cloned().collect::<Vec<_>>().join(", ");
+    if more > 0 { format!("{shown} and {more} more") } else { shown }
+}

@@ -1,0 +1,242 @@
+//! Tables as an experiment file asks for them.
+
+use std::collections::BTreeMap;
+
+use oodlab_evaluation::metrics::Metric;
+use oodlab_evaluation::published::Library;
+use oodlab_evaluation::record::{About, DetectorAbout, RunAbout, SetAbout};
+use oodlab_evaluation::table::{ArrangeError, Arranged};
+use oodlab_evaluation::{Table, TableSpec};
+
+/// A sweep of the width over two sets far and one near, two scores, three seeds and two protocols; one set of one seed is missing.
+fn swept() -> Table {
+    let mut rows = Vec::new();
+    for (width, bonus) in [("720", 0.0), ("1440", 0.03)] {
+        for seed in 0..3 {
+            for (protocol, malus) in [("native", 0.0), ("matched", 0.1)] {
+                for (score, lead) in [("mse", 0.0), ("likelihood_regret", 0.01), ("mfsim", 0.05)] {
+                    for (set, group, base) in [("svhn", "far", 0.8), ("isun", "far", 0.7), ("cifar10", "near", 0.6)] {
+                        if (width, seed, set) == ("1440", 2, "isun") {
+                            continue;
+                        }
+                        let auroc = base + bonus + lead - malus + f64::from(seed) * 0.004;
+                        let mut row = super::row(u64::from(seed as u32), score, set, group, auroc);
+                        row.detector = "dlsr".into();
+                        row.experiment = "width".into();
+                        row.benchmark = "six".into();
+                        row.id_set = "cifar100".into();
+                        row.protocol = protocol.into();
+                        row.cell = format!("detector.network.width={width}");
+                        row.sweep = BTreeMap::from([("detector.network.width".into(), width.into())]);
+                        row.more = BTreeMap::from([(Metric::ApIn, 0.25)]);
+                        rows.push(row);
+                    }
+                }
+            }
+        }
+    }
+    let mut table = Table::new(rows);
+    table.group_means();
+    table
+}
+
+fn spec(text: &str) -> TableSpec {
+    let spec: TableSpec = serde_yaml::from_str(text).unwrap();
+    let back: TableSpec = serde_json::from_str(&serde_json::to_string(&spec).unwrap()).unwrap();
+    assert_eq!(back, spec);
+    spec
+}
+
+fn arrange(text: &str, table: &Table) -> Result<Arranged, ArrangeError> {
+    spec(text).arrange(table, &About::default(), &Library::builtin())
+}
+
+fn refused(text: &str) -> String {
+    arrange(text, &swept()).unwrap_err().to_string()
+}
+
+const TABLE4: &str = "
+name: table4
+caption: Width of the network & number of blocks, 100 %.
+rows: [sweep.detector.network.width]
+columns: [score]
+values: [auroc, fpr95_id]
+where: {protocol: matched, set: mean, group: far, score: [mfsim, mse]}
+labels: {mfsim: MFsim, mse: MSE, sweep.detector.network.width: width}
+";
+
+const GRID: &str = "
+name: grid
+rows: [protocol, score]
+columns: [group, set, metric]
+values: [fpr95_id, auroc]
+where: {sweep.detector.network.width: 720.0}
+uncertainty: none
+decimals: 1
+";
+
+const SETS_DOWN: &str = "
+name: sets_down
+rows: [set]
+columns: [score]
+where: {sweep.detector.network.width: 720, protocol: native, seed: 0}
+uncertainty: interval
+";
+
+#[test]
+fn a_sweep_by_score_in_every_form() {
+    let arranged = arrange(TABLE4, &swept()).unwrap();
+    insta::assert_snapshot!("arranged_markdown", arranged.to_markdown());
+    insta::assert_snapshot!("arranged_latex", arranged.to_latex());
+    insta::assert_snapshot!("arranged_html", arranged.to_html());
+    insta::assert_snapshot!("arranged_terminal", arranged.to_terminal());
+    insta::assert_snapshot!("arranged_csv", arranged.to_csv());
+    super::latex_is_sound(&arranged.to_latex());
+}
+
+#[test]
+fn several_levels_of_headings() {
+    let arranged = arrange(GRID, &swept()).unwrap();
+    insta::assert_snapshot!("grid_markdown", arranged.to_markdown());
+    insta::assert_snapshot!("grid_latex", arranged.to_latex());
+    insta::assert_snapshot!("grid_html", arranged.to_html());
+    insta::assert_snapshot!("grid_terminal", arranged.to_terminal());
+    super::latex_is_sound(&arranged.to_latex());
+}
+
+#[test]
+fn sets_down_the_page_with_intervals() {
+    insta::assert_snapshot!("sets_down", arrange(SETS_DOWN, &swept()).unwrap().to_markdown());
+}
+
+#[test]
+fn the_data_reads_back_to_the_same_bits() {
+    let csv = arrange(GRID, &swept()).unwrap().to_csv();
+    let (header, lines) = csv.split_once('\n').unwrap();
+    assert!(header.starts_with("protocol,score,group,set,metric,value,deviation,"), "{header}");
+    // 2 protocols, 3 scores, 2 groups with 2 and 1 sets and a mean each, 2 metrics.
+    assert_eq!(lines.lines().count(), 2 * 3 * (3 + 2) * 2);
+    let first: Vec<&str> = lines.lines().next().unwrap().split(',').collect();
+    assert_eq!(&first[..5], ["native", "mse", "far", "svhn", "fpr95_id"]);
+    let seeds = [0.0, 1.0, 2.0].map(|seed| 1.0 - (0.8 + seed * 0.004));
+    assert_eq!(first[5].parse(), Ok(seeds.iter().sum::<f64>() / 3.0));
+    let one = arrange(
+        "{name: one, rows: [metric], where: {set: svhn, score: mse, protocol: native, seed: 0, sweep.detector.network.width: 720}}",
+        &swept(),
+    );
+    assert!(one.unwrap().to_csv().starts_with("metric,value,deviation,low"));
+}
+
+#[test]
+fn what_cannot_be_arranged_says_what_to_change() {
+    let said = refused("{name: t, rows: [score], columns: [set], where: {sweep.detector.network.width: 720}}");
+    insta::assert_snapshot!(said, @"");
+    let said =
+        refused("{name: t, rows: [score], where: {set: mean, protocol: native, sweep.detector.network.width: 720}}");
+    insta::assert_snapshot!(said, @"");
+    let said = refused("{name: t, rows: [score], where: {protocol: matchd}}");
+    insta::assert_snapshot!(said, @"");
+    let said = refused("{name: t, rows: [score], where: {set: isun, group: near}}");
+    insta::assert_snapshot!(said, @"");
+    let said = refused("{name: t, rows: [sweep.detector.network.widht]}");
+    insta::assert_snapshot!(said, @"");
+    let said = refused("{name: t, rows: [set], values: [accuracy]}");
+    insta::assert_snapshot!(said, @"");
+    let said = refused("{name: t, rows: [set], published: {table: dlsr-table44}}");
+    assert!(
+        said.contains("there is no published table \"dlsr-table44\"; there are ")
+            && said.contains("did you mean \"dlsr-table4\"?"),
+        "{said}"
+    );
+    let mut twice = swept();
+    twice.rows.push(twice.rows[0].clone());
+    let place = "{name: t, rows: [score], where: {set: svhn, protocol: native, sweep.detector.network.width: 720}}";
+    insta::assert_snapshot!(arrange(place, &twice).unwrap_err().to_string(), @"");
+    insta::assert_snapshot!(arrange(place, &Table::default()).unwrap_err().to_string(), @"");
+}
+
+#[test]
+fn what_no_results_could_satisfy_is_refused_when_it_is_read() {
+    let told = |text: &str| spec(text).check().unwrap_err();
+    insta::assert_snapshot!(told("{name: a/b, rows: [set]}"), @"");
+    insta::assert_snapshot!(told("{name: t, rows: []}"), @"");
+    insta::assert_snapshot!(told("{name: t, rows: [set], columns: [score, set]}"), @"");
+    insta::assert_snapshot!(told("{name: t, rows: [set], values: []}"), @"");
+    insta::assert_snapshot!(told("{name: t, rows: [set], values: [auroc, auroc]}"), @"");
+    insta::assert_snapshot!(told("{name: t, rows: [set], where: {metric: auroc}}"), @"");
+    insta::assert_snapshot!(told("{name: t, rows: [set], where: {set: []}}"), @"");
+    insta::assert_snapshot!(told("{name: t, rows: [set], decimals: 7}"), @"");
+    let unread = |text: &str| serde_yaml::from_str::<TableSpec>(text).unwrap_err().to_string();
+    insta::assert_snapshot!(unread("{name: t, rows: [scores]}"), @"");
+    insta::assert_snapshot!(unread("{name: t, rows: [set], colums: [score]}"), @"");
+}
+
+#[test]
+fn a_value_that_is_not_there_is_said_below() {
+    let text = "{name: t, rows: [score], columns: [set], where: {set: [isun, mnist], protocol: native, sweep.detector.network.width: 720}}";
+    let arranged = arrange(text, &swept()).unwrap();
+    assert!(arranged.notes.contains(&"Not in the results: OOD set mnist.".to_owned()), "{:?}", arranged.notes);
+}
+
+#[test]
+fn published_numbers_stand_beside_ours_with_the_reasons() {
+    let config =
+        "encoder: {network: efficientnet-lite0}\ndetector: {network: {width: 512, blocks: 16}, train: {epochs: 20}}\n";
+    let run = RunAbout {
+        detectors: vec![DetectorAbout { name: "dlsr".into(), ..DetectorAbout::default() }],
+        sets: vec![SetAbout { role: "train".into(), images: 10_000, ..SetAbout::default() }],
+        ..RunAbout::default()
+    };
+    let about = About { config: config.into(), runs: vec![run], ..About::default() };
+    let text = "
+name: ours
+rows: [sweep.detector.network.width]
+columns: [score]
+values: [auroc]
+where: {protocol: matched, set: mean, group: far}
+published: {table: dlsr-table4, differs: [the sets are made up]}
+";
+    let arranged = spec(text).arrange(&swept(), &about, &Library::builtin()).unwrap();
+    insta::assert_snapshot!("published_markdown", arranged.to_markdown());
+    insta::assert_snapshot!("published_latex", arranged.to_latex());
+    super::latex_is_sound(&arranged.to_latex());
+    let csv = arranged.to_csv();
+    assert!(csv.lines().nth(1).unwrap().contains(",0.8335,"), "{csv}");
+    // Ours is taken in the published direction.
+    let text = "
+name: direction
+rows: [score]
+columns: [set]
+values: [fpr95_ood]
+where: {protocol: native, set: [svhn, isun], sweep.detector.network.width: 1440}
+published: {table: dlsr-table5-cifar100}
+";
+    let arranged = spec(text).arrange(&swept(), &about, &Library::builtin()).unwrap();
+    insta::assert_snapshot!("published_direction", arranged.to_markdown());
+    let none = text.replace("set: [svhn, isun]", "set: cifar10");
+    let said = spec(&none).arrange(&swept(), &about, &Library::builtin()).unwrap_err().to_string();
+    insta::assert_snapshot!(said, @"");
+    let method = text.replace("dlsr-table5-cifar100}", "dlsr-table5-cifar100, methods: {mfsim: MFSim}}");
+    let said = spec(&method).arrange(&swept(), &about, &Library::builtin()).unwrap_err().to_string();
+    insta::assert_snapshot!(said, @"");
+}
+
+#[test]
+fn the_best_is_marked_among_values_of_one_task() {
+    let rows = [("svhn", 0.9), ("isun", 0.5)];
+    let table = Table::new(
+        rows.iter()
+            .flat_map(|(set, base)| {
+                [("a", 0.0), ("b", 0.01), ("c", 0.010_000_1)]
+                    .map(|(score, lead)| super::row(0, score, set, "far", base + lead))
+            })
+            .collect(),
+    );
+    // Rows are sets: the scores of a row compete, and those that print the same win together.
+    let down = arrange("{name: t, rows: [set], columns: [score]}", &table).unwrap().to_markdown();
+    assert!(down.contains("| svhn | <u>90.00</u> | **91.00** | **91.00** |"), "{down}");
+    let across = arrange("{name: t, rows: [score], columns: [set], values: [fpr95_id]}", &table).unwrap().to_markdown();
+    assert!(across.contains("| c | **9.00** | **49.00** |") && across.contains("| a | <u>10.00</u> |"), "{across}");
+    let none = arrange("{name: t, rows: [set], columns: [score], best: none}", &table).unwrap().to_markdown();
+    assert!(!none.contains("**") && !none.contains("bold"), "{none}");
+}
