@@ -156,6 +156,12 @@ fn of_pair(
             run: row.run.clone(),
             ..Comparison::default()
         };
+        if row.mean_of().is_none() {
+            let id = [scores.id(a, &row.protocol), scores.id(b, &row.protocol)];
+            let ood = [scores.ood(a, row), scores.ood(b, row)];
+            let test = compare::delong(Scored { id: &id[0], ood: &ood[0] }, Scored { id: &id[1], ood: &ood[1] })?;
+            found.push(names.clone().with_test(Metric::Auroc, Method::DelongPaired, test));
+        }
         let mut by_bootstrap = |metric: Metric, drawn: (&Replicates, &Replicates)| -> Result<(), ComparisonError> {
             if let (Some(value_a), Some(value_b)) = (row.value(metric), other.value(metric)) {
                 let test = compare::bootstrap(metric, value_a, value_b, drawn.0, drawn.1)?;
@@ -189,10 +195,6 @@ fn of_pair(
                 by_bootstrap(metric, (drawn_a, drawn_b))?;
             }
         }
-        let id = [scores.id(a, &row.protocol), scores.id(b, &row.protocol)];
-        let ood = [scores.ood(a, row), scores.ood(b, row)];
-        let test = compare::delong(Scored { id: &id[0], ood: &ood[0] }, Scored { id: &id[1], ood: &ood[1] })?;
-        found.push(names.with_test(Metric::Auroc, Method::DelongPaired, test));
     }
     Ok(found)
 }

@@ -2,10 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
-use oodlab_base::file::write_atomic;
-use oodlab_evaluation::{Record, report};
+use oodlab_evaluation::{Record, comparisons};
 
 use super::{print, print_json};
 use crate::bars::Bars;
@@ -43,13 +42,19 @@ fn draw_again(folder: &Path, with: Option<&Path>, bars: &Bars, json: bool) -> Re
         (about.tables, about.figures) = (wanted.tables, wanted.figures);
         (about.comparisons, about.intervals) = (wanted.comparisons, wanted.intervals);
     }
-    let undrawn = draw::all(&record, folder, bars)?;
+    if with.is_some() {
+        record.comparisons = comparisons::of_record(&record)?;
+    }
+    let drawn = draw::all(&record, folder, bars)?;
     let page = folder.join("report.html");
     if json {
         print_json(&serde_json::json!({
-            "experiment": record.about.experiment, "folder": folder, "report": page, "undrawn": undrawn }))?;
+            "experiment": record.about.experiment, "folder": folder, "report": page, "undrawn": drawn.undrawn }))?;
     } else {
+        for table in &drawn.tables {
+            print(&format!("{table}\n"))?;
+        }
         print(&format!("written: {}\n", page.display()))?;
     }
-    draw::fail_if_undrawn(&undrawn)
+    drawn.fail_if_undrawn()
 }

@@ -44,6 +44,9 @@ pub fn run(lab: &Lab, arguments: &RunArguments, json: bool) -> Result<()> {
         print_json(&outcome.summary())?;
     } else {
         print(&outcome.table.to_terminal())?;
+        for table in &outcome.drawn.tables {
+            print(&format!("\n{table}"))?;
+        }
         for note in &outcome.notes {
             print(&format!("{note}\n"))?;
         }

@@ -39,8 +39,8 @@ pub struct Outcome {
     missing: BTreeMap<String, String>,
     /// Run to error.
     pub failures: BTreeMap<String, String>,
-    /// Tables and figures that were asked for and could not be drawn, and why.
-    pub undrawn: Vec<String>,
+    /// The tables that were asked for, and what could not be drawn.
+    pub drawn: draw::Drawn,
     runs: usize,
 }
 
@@ -64,7 +64,7 @@ impl Outcome {
             folder: self.folder.display().to_string(),
             runs: self.runs,
             failed: &self.failures,
-            undrawn: &self.undrawn,
+            undrawn: &self.drawn.undrawn,
             missing: &self.missing,
             rows: &self.table.rows,
         }
@@ -75,7 +75,7 @@ impl Outcome {
         if let Some((run, error)) = self.failures.iter().next() {
             anyhow::bail!("{} of {} runs failed; the first, {run}: {error}", self.failures.len(), self.runs);
         }
-        draw::fail_if_undrawn(&self.undrawn)
+        self.drawn.fail_if_undrawn()
     }
 }
 
@@ -121,7 +121,7 @@ pub fn write(
     record.points = points::gather(lab, &record, finished)?;
     lab.cancel.check()?;
     record.write(&folder)?;
-    let undrawn = draw::all(&record, &folder, &lab.bars)?;
+    let drawn = draw::all(&record, &folder, &lab.bars)?;
     Ok(Outcome {
         name: plan.name.clone(),
         table: record.table,
@@ -130,7 +130,7 @@ pub fn write(
         train_lists: scored().map(|run| run.train_list.clone()).collect(),
         missing: plan.missing.clone(),
         failures,
-        undrawn,
+        drawn,
         runs: plan.runs.len(),
     })
 }
