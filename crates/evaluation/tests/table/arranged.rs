@@ -130,18 +130,18 @@ fn the_data_reads_back_to_the_same_bits() {
 #[test]
 fn what_cannot_be_arranged_says_what_to_change() {
     let said = refused("{name: t, rows: [score], columns: [set], where: {sweep.detector.network.width: 720}}");
-    insta::assert_snapshot!(said, @"");
+    insta::assert_snapshot!(said, @r#"table "t": several results fall into the cell "mse / svhn", which differ in protocol (native, matched); put it into rows or columns, or choose one by where: {protocol: ..}"#);
     let said =
         refused("{name: t, rows: [score], where: {set: mean, protocol: native, sweep.detector.network.width: 720}}");
-    insta::assert_snapshot!(said, @"");
+    insta::assert_snapshot!(said, @r#"table "t": several results fall into the cell "mse", which differ in group (far, near); put it into rows or columns, or choose one by where: {group: ..}"#);
     let said = refused("{name: t, rows: [score], where: {protocol: matchd}}");
-    insta::assert_snapshot!(said, @"");
+    insta::assert_snapshot!(said, @r#"table "t", where.protocol: expected one of native, matched, found matchd; did you mean "matched"?"#);
     let said = refused("{name: t, rows: [score], where: {set: isun, group: near}}");
-    insta::assert_snapshot!(said, @"");
+    insta::assert_snapshot!(said, @r#"table "t": no row meets all of its conditions; without where.group there are group "far""#);
     let said = refused("{name: t, rows: [sweep.detector.network.widht]}");
-    insta::assert_snapshot!(said, @"");
+    insta::assert_snapshot!(said, @r#"table "t": the results sweep no key "detector.network.widht"; they sweep detector.network.width; did you mean "detector.network.width"?"#);
     let said = refused("{name: t, rows: [set], values: [accuracy]}");
-    insta::assert_snapshot!(said, @"");
+    insta::assert_snapshot!(said, @r#"table "t", values: accuracy was not computed; there are auroc, aupr_in, aupr_out, fpr95_id, fpr95_ood, ap_in"#);
     let said = refused("{name: t, rows: [set], published: {table: dlsr-table44}}");
     assert!(
         said.contains("there is no published table \"dlsr-table44\"; there are ")
@@ -151,24 +151,24 @@ fn what_cannot_be_arranged_says_what_to_change() {
     let mut twice = swept();
     twice.rows.push(twice.rows[0].clone());
     let place = "{name: t, rows: [score], where: {set: svhn, protocol: native, sweep.detector.network.width: 720}}";
-    insta::assert_snapshot!(arrange(place, &twice).unwrap_err().to_string(), @"");
-    insta::assert_snapshot!(arrange(place, &Table::default()).unwrap_err().to_string(), @"");
+    insta::assert_snapshot!(arrange(place, &twice).unwrap_err().to_string(), @r#"table "t": the results hold two rows for "mse", seed 0, that differ in no field"#);
+    insta::assert_snapshot!(arrange(place, &Table::default()).unwrap_err().to_string(), @r#"table "t": the results have no rows"#);
 }
 
 #[test]
 fn what_no_results_could_satisfy_is_refused_when_it_is_read() {
     let told = |text: &str| spec(text).check().unwrap_err();
-    insta::assert_snapshot!(told("{name: a/b, rows: [set]}"), @"");
-    insta::assert_snapshot!(told("{name: t, rows: []}"), @"");
-    insta::assert_snapshot!(told("{name: t, rows: [set], columns: [score, set]}"), @"");
-    insta::assert_snapshot!(told("{name: t, rows: [set], values: []}"), @"");
-    insta::assert_snapshot!(told("{name: t, rows: [set], values: [auroc, auroc]}"), @"");
-    insta::assert_snapshot!(told("{name: t, rows: [set], where: {metric: auroc}}"), @"");
-    insta::assert_snapshot!(told("{name: t, rows: [set], where: {set: []}}"), @"");
-    insta::assert_snapshot!(told("{name: t, rows: [set], decimals: 7}"), @"");
+    insta::assert_snapshot!(told("{name: a/b, rows: [set]}"), @r#"name: expected 1 to 64 letters, digits, -, _, ., + or =, found "a/b""#);
+    insta::assert_snapshot!(told("{name: t, rows: []}"), @"rows: expected at least one field, as in rows: [score], found none");
+    insta::assert_snapshot!(told("{name: t, rows: [set], columns: [score, set]}"), @"columns: expected each field once in rows and columns, found set twice");
+    insta::assert_snapshot!(told("{name: t, rows: [set], values: []}"), @"values: expected at least one metric, as in values: [auroc], found none");
+    insta::assert_snapshot!(told("{name: t, rows: [set], values: [auroc, auroc]}"), @"values: expected each metric once, found auroc twice");
+    insta::assert_snapshot!(told("{name: t, rows: [set], where: {metric: auroc}}"), @"where.metric: the metrics are chosen by values: [auroc, fpr95_id]");
+    insta::assert_snapshot!(told("{name: t, rows: [set], where: {set: []}}"), @"where.set: expected at least one value, found none");
+    insta::assert_snapshot!(told("{name: t, rows: [set], decimals: 7}"), @"decimals: expected 0 to 6, found 7");
     let unread = |text: &str| serde_yaml::from_str::<TableSpec>(text).unwrap_err().to_string();
-    insta::assert_snapshot!(unread("{name: t, rows: [scores]}"), @"");
-    insta::assert_snapshot!(unread("{name: t, rows: [set], colums: [score]}"), @"");
+    insta::assert_snapshot!(unread("{name: t, rows: [scores]}"), @r#"rows: expected one of experiment, benchmark, id_set, protocol, group, set, detector, score, cell, seed, metric or sweep.<key>, found "scores"; did you mean "score"? at line 1 column 17"#);
+    insta::assert_snapshot!(unread("{name: t, rows: [set], colums: [score]}"), @"unknown field `colums`, expected one of `name`, `caption`, `rows`, `columns`, `values`, `where`, `uncertainty`, `best`, `decimals`, `labels`, `published` at line 1 column 24");
 }
 
 #[test]
@@ -215,10 +215,10 @@ published: {table: dlsr-table5-cifar100}
     insta::assert_snapshot!("published_direction", arranged.to_markdown());
     let none = text.replace("set: [svhn, isun]", "set: cifar10");
     let said = spec(&none).arrange(&swept(), &about, &Library::builtin()).unwrap_err().to_string();
-    insta::assert_snapshot!(said, @"");
+    insta::assert_snapshot!(said, @r#"table "direction", published: dlsr-table5-cifar100 has no number for any cell of this table: it holds methods ASH-S, DICE, EBO, LR, MFsim, MSE, MSP, SimCLR+KNN, SimCLR+Maha; ID cifar100; sets isun, lsun-c, lsun-r, mean, places365, svhn, textures; metrics fpr95_id; match its names by methods: and sets:"#);
     let method = text.replace("dlsr-table5-cifar100}", "dlsr-table5-cifar100, methods: {mfsim: MFSim}}");
     let said = spec(&method).arrange(&swept(), &about, &Library::builtin()).unwrap_err().to_string();
-    insta::assert_snapshot!(said, @"");
+    insta::assert_snapshot!(said, @r#"table "direction", published: methods: dlsr-table5-cifar100 has no method "MFSim"; it has ASH-S, DICE, EBO, LR, MFsim, MSE, MSP, SimCLR+KNN, SimCLR+Maha; did you mean "MFsim"?"#);
 }
 
 #[test]
