@@ -1,5 +1,11 @@
 //! Ranges, ticks and their labels.
 
+use super::canvas::text_width;
+use super::style::TICK;
+
+/// Longer names on an axis are cut, in pixels.
+pub(super) const LONGEST_NAME: f64 = 170.0;
+
 /// One axis of a panel.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Axis {
@@ -7,6 +13,8 @@ pub(super) struct Axis {
     high: f64,
     logarithmic: bool,
     pub ticks: Vec<(f64, String)>,
+    /// Whether the labels are names, all of which are shown, slanted where they are long.
+    named: bool,
 }
 
 impl Axis {
@@ -19,7 +27,7 @@ impl Axis {
         let count = (last - first).clamp(0.0, 2.0 * ticks as f64) as usize;
         let ticks =
             (0..=count).map(|k| (first + k as f64) * step).map(|place| (place, tick_label(place, step))).collect();
-        Axis { low, high, logarithmic: false, ticks }
+        Axis { low, high, logarithmic: false, ticks, named: false }
     }
 
     /// A linear axis that leaves a margin of 5 % beyond the values and, where `limits` are given, stays within them.
@@ -55,13 +63,42 @@ impl Axis {
         if ticks.len() < 2 {
             ticks = [low, high].map(|place| (place, short(place))).to_vec();
         }
-        Axis { low, high, logarithmic: true, ticks }
+        Axis { low, high, logarithmic: true, ticks, named: false }
     }
 
     /// Other ticks.
     pub fn with_ticks(mut self, ticks: Vec<(f64, String)>) -> Axis {
         self.ticks = ticks;
         self
+    }
+
+    /// An axis of names, at 0, 1, 2 and so on.
+    pub fn names(names: &[String]) -> Axis {
+        let ticks = names.iter().enumerate().map(|(at, name)| (at as f64, name.clone())).collect();
+        let mut axis = Axis::linear(-0.5, names.len() as f64 - 0.5, 5).with_ticks(ticks);
+        axis.named = true;
+        axis
+    }
+
+    /// How much further than a line of text the labels of a horizontal axis of that width reach down: 0 where they are not slanted.
+    pub fn drop(&self, width: f64) -> f64 {
+        // sin 40°, and the height of a line.
+        self.slanted(width).map_or(0.0, |longest| 0.643 * longest + 2.0)
+    }
+
+    /// How far left of a frame of that width the labels reach.
+    pub fn reach(&self, width: f64) -> f64 {
+        let first = self.ticks.first().map_or(0.0, |tick| self.fraction(tick.0) * width);
+        // cos 40°.
+        self.slanted(width).map_or(0.0, |longest| 0.766 * longest - first + 6.0).max(0.0)
+    }
+
+    /// The longest label where they are slanted.
+    fn slanted(&self, width: f64) -> Option<f64> {
+        let widths = || self.ticks.iter().map(|(_, label)| text_width(label, TICK));
+        let longest = widths().fold(0.0, f64::max);
+        let pitch = width / self.ticks.len().max(1) as f64;
+        (self.named && longest + 6.0 > pitch).then_some(longest.min(LONGEST_NAME))
     }
 
     /// The same axis with other ends, its ticks as they are.

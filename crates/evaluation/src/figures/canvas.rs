@@ -1,14 +1,20 @@
 //! Drawing in pixels with fractions, on plotters' SVG backend.
 
+use std::fmt::Write as _;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use plotters::backend::{DrawingBackend, SVGBackend};
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color, FontFamily, FontTransform, IntoFont, RGBColor, ShapeStyle, TextStyle};
 
-use super::style::{FONT_FAMILY, HAIR, INK, Marker, PAPER, SeriesStyle};
+use super::style::{FONT_FAMILY, Fill, HAIR, Hatch, INK, Marker, PAPER, SeriesStyle};
 use super::{Figure, FigureError};
 
 /// The backend knows whole units only: this many make a pixel.
 const UNITS: f64 = 10.0;
+/// Of slanted text, in degrees.
+const SLANT: f64 = 40.0;
 
 /// Which point of a text stands at the given place, horizontally; vertically it is the middle.
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +41,38 @@ pub(super) fn text_width(text: &str, size: f64) -> f64 {
     text.chars().map(|c| f64::from(advance(c))).sum::<f64>() / 2048.0 * size
 }
 
+/// A text cut to a width, with an ellipsis where it was cut.
+pub(super) fn fitted(text: &str, width: f64, size: f64) -> String {
+    if text_width(text, size) <= width {
+        return text.to_owned();
+    }
+    let mut short = String::new();
+    for c in text.chars() {
+        short.push(c);
+        if text_width(&short, size) + size * 0.8 > width {
+            break;
+        }
+    }
+    short.pop();
+    format!("{}…", short.trim_end())
+}
+
+/// A text on at most so many lines of a width, broken at spaces; the last one is cut where it is too long.
+pub(super) fn wrapped(text: &str, width: f64, size: f64, most: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        let full = lines.len() == most;
+        match lines.last_mut() {
+            Some(line) if full || text_width(&format!("{line} {word}"), size) <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines.iter().map(|line| fitted(line, width, size)).collect()
+}
+
 /// A white picture of a size in pixels, drawn on by `draw`.
 pub(super) fn picture(
     width: f64,
@@ -43,11 +81,16 @@ pub(super) fn picture(
 ) -> Result<Figure, FigureError> {
     let mut svg = String::new();
     let units = |length: f64| (length * UNITS).round() as u32;
-    {
-        let mut canvas = Canvas(SVGBackend::with_string(&mut svg, (units(width), units(height))));
+    let extra = {
+        let backend = SVGBackend::with_string(&mut svg, (units(width), units(height)));
+        let mut canvas = Canvas { backend, extra: String::new() };
         canvas.rectangle((0.0, 0.0), (width, height), PAPER, 1.0)?;
         draw(&mut canvas)?;
-        canvas.0.present().map_err(error)?;
+        canvas.backend.present().map_err(error)?;
+        canvas.extra
+    };
+    if let Some(end) = svg.rfind("</svg>") {
+        svg.insert_str(end, &extra);
     }
     // The coordinates stay in units, the picture's size is in pixels.
     let in_units = format!("width=\"{}\" height=\"{}\"", units(width), units(height));
@@ -93,7 +136,11 @@ fn stroke(colour: RGBColor, width: f64) -> ShapeStyle {
 }
 
 /// A picture being drawn; places are (x, y) in pixels from the upper left corner.
-pub(super) struct Canvas<'a>(SVGBackend<'a>);
+pub(super) struct Canvas<'a> {
+    backend: SVGBackend<'a>,
+    /// Elements that the backend does not know; they come last.
+    extra: String,
+}
 
 impl Canvas<'_> {
     /// A filled rectangle between two corners.
@@ -105,13 +152,13 @@ impl Canvas<'_> {
         opacity: f64,
     ) -> Result<(), FigureError> {
         let style = ShapeStyle { color: fill.mix(opacity), filled: true, stroke_width: 0 };
-        self.0.draw_rect(at(from), at(to), &style, true).map_err(error)
+        self.backend.draw_rect(at(from), at(to), &style, true).map_err(error)
     }
 
     /// A filled polygon.
     pub fn polygon(&mut self, points: &[(f64, f64)], fill: RGBColor, opacity: f64) -> Result<(), FigureError> {
         let style = ShapeStyle { color: fill.mix(opacity), filled: true, stroke_width: 0 };
-        self.0.fill_polygon(points.iter().map(|&p| at(p)), &style).map_err(error)
+        self.backend.fill_polygon(points.iter().map(|&p| at(p)), &style).map_err(error)
     }
 
     /// A line through points.
@@ -126,7 +173,7 @@ impl Canvas<'_> {
         for piece in dashed(points, dash) {
             let mut units: Vec<(i32, i32)> = piece.into_iter().map(at).collect();
             units.dedup();
-            self.0.draw_path(units, &style).map_err(error)?;
+            self.backend.draw_path(units, &style).map_err(error)?;
         }
         Ok(())
     }
@@ -172,30 +219,98 @@ impl Canvas<'_> {
         let lower = size * (0.365 - 0.26);
         let (x, y) = place;
         let place = if upward { (x + lower, y) } else { (x, y + lower) };
-        self.0.draw_text(&text, &style, at(place)).map_err(error)
+        self.backend.draw_text(&text, &style, at(place)).map_err(error)
+    }
+
+    /// A line of text that rises to its end at `place`.
+    pub fn slanted_text(&mut self, text: &str, place: (f64, f64), size: f64) -> Result<(), FigureError> {
+        let ((x, y), size) = (at(place), size * UNITS);
+        let text = escaped(text);
+        writeln!(
+            self.extra,
+            "<text x=\"{x}\" y=\"{y}\" transform=\"rotate(-{SLANT} {x} {y})\" text-anchor=\"end\" font-family=\"{FONT_FAMILY}\" \
+             font-size=\"{size}\" fill=\"#222222\">{text}</text>"
+        )
+        .map_err(error)
+    }
+
+    /// A picture (PNG) in a box, its shape kept and its pixels seen.
+    pub fn image(&mut self, png: &[u8], corner: (f64, f64), size: (f64, f64)) -> Result<(), FigureError> {
+        let ((x, y), (width, height)) = (at(corner), at(size));
+        let data = STANDARD.encode(png);
+        writeln!(
+            self.extra,
+            "<image x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" style=\"image-rendering:pixelated\" \
+             href=\"data:image/png;base64,{data}\"/>"
+        )
+        .map_err(error)
+    }
+
+    /// A bar: filled, outlined, and hatched where its fill says so.
+    pub fn bar(&mut self, from: (f64, f64), to: (f64, f64), fill: Fill) -> Result<(), FigureError> {
+        let ((left, top), (right, bottom)) =
+            ((from.0.min(to.0), from.1.min(to.1)), (from.0.max(to.0), from.1.max(to.1)));
+        self.rectangle((left, top), (right, bottom), fill.colour, 1.0)?;
+        for (a, b) in hatch((left, top), (right, bottom), fill.hatch) {
+            self.line(&[a, b], fill.ink, 0.8 * HAIR, &[])?;
+        }
+        let outline = [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)];
+        self.line(&outline, INK, 0.7 * HAIR, &[])
     }
 
     /// A series' marker.
     pub fn marker(&mut self, place: (f64, f64), style: SeriesStyle) -> Result<(), FigureError> {
-        let (x, y) = place;
-        let around = |offsets: &[(f64, f64)]| offsets.iter().map(|(dx, dy)| (x + dx, y + dy)).collect::<Vec<_>>();
-        match style.marker {
+        self.faint_marker(place, style, 1.0, 1.0)
+    }
+
+    /// A series' marker of another size, 1 the usual one, and opacity.
+    pub fn faint_marker(
+        &mut self,
+        (x, y): (f64, f64),
+        style: SeriesStyle,
+        size: f64,
+        opacity: f64,
+    ) -> Result<(), FigureError> {
+        let around =
+            |offsets: &[(f64, f64)]| offsets.iter().map(|(dx, dy)| (x + dx * size, y + dy * size)).collect::<Vec<_>>();
+        let shape: &[(f64, f64)] = match style.marker {
             Marker::Circle => {
-                let fill = ShapeStyle { color: style.colour.to_rgba(), filled: true, stroke_width: 0 };
-                self.0.draw_circle(at(place), (3.2 * UNITS) as u32, &fill, true).map_err(error)
+                let fill = ShapeStyle { color: style.colour.mix(opacity), filled: true, stroke_width: 0 };
+                return self.backend.draw_circle(at((x, y)), (3.2 * size * UNITS) as u32, &fill, true).map_err(error);
             }
-            Marker::Square => {
-                self.polygon(&around(&[(-3.0, -3.0), (3.0, -3.0), (3.0, 3.0), (-3.0, 3.0)]), style.colour, 1.0)
-            }
-            Marker::Triangle => self.polygon(&around(&[(-3.7, 3.0), (3.7, 3.0), (0.0, -4.0)]), style.colour, 1.0),
-            Marker::Diamond => {
-                self.polygon(&around(&[(-4.1, 0.0), (0.0, -4.1), (4.1, 0.0), (0.0, 4.1)]), style.colour, 1.0)
-            }
+            Marker::Square => &[(-3.0, -3.0), (3.0, -3.0), (3.0, 3.0), (-3.0, 3.0)],
+            Marker::Triangle => &[(-3.7, 3.0), (3.7, 3.0), (0.0, -4.0)],
+            Marker::Diamond => &[(-4.1, 0.0), (0.0, -4.1), (4.1, 0.0), (0.0, 4.1)],
             Marker::Cross => {
-                self.line(&around(&[(-3.0, -3.0), (3.0, 3.0)]), style.colour, 2.0 * HAIR, &[])?;
-                self.line(&around(&[(-3.0, 3.0), (3.0, -3.0)]), style.colour, 2.0 * HAIR, &[])
+                self.line(&around(&[(-3.0, -3.0), (3.0, 3.0)]), style.colour, 2.0 * HAIR * size, &[])?;
+                return self.line(&around(&[(-3.0, 3.0), (3.0, -3.0)]), style.colour, 2.0 * HAIR * size, &[]);
             }
-        }
+        };
+        self.polygon(&around(shape), style.colour, opacity)
+    }
+}
+
+/// The strokes of a hatch within a rectangle.
+fn hatch((left, top): (f64, f64), (right, bottom): (f64, f64), hatch: Hatch) -> Vec<((f64, f64), (f64, f64))> {
+    const STEP: f64 = 5.0;
+    let steps = |from: f64, to: f64| {
+        let first = (from / STEP).ceil() as i64;
+        (first..).map(|k| k as f64 * STEP).take_while(move |place| *place < to)
+    };
+    // Lines x + y = c and x - y = c, cut at the rectangle; their places do not depend on it, so that neighbours match.
+    let rising = || {
+        let line = |c: f64| ((left.max(c - bottom), bottom.min(c - left)), (right.min(c - top), top.max(c - right)));
+        steps(left + top, right + bottom).map(line)
+    };
+    let falling = || {
+        let line = |c: f64| ((left.max(c + top), top.max(left - c)), (right.min(c + bottom), bottom.min(right - c)));
+        steps(left - bottom, right - top).map(line)
+    };
+    match hatch {
+        Hatch::None => Vec::new(),
+        Hatch::Rising => rising().collect(),
+        Hatch::Falling => falling().collect(),
+        Hatch::Crossed => rising().chain(falling()).collect(),
     }
 }
 

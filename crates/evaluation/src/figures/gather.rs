@@ -12,8 +12,6 @@ pub(super) struct RunScores<'a> {
     pub name: String,
     /// What is appended to the names of its figures: nothing where the record holds one run.
     pub suffix: String,
-    /// Its key, for what the record keeps by run.
-    pub key: String,
     /// In-distribution set.
     pub id_set: &'a str,
     /// One a detector and score, in the order of the record.
@@ -99,7 +97,6 @@ pub(super) fn runs<'a>(record: &'a Record, selection: &Selection) -> Vec<RunScor
             RunScores {
                 name: format!("{prefix}seed {seed}"),
                 suffix: if alone { String::new() } else { format!("-{key}") },
-                key,
                 id_set,
                 series: series(record, selection, blocks),
             }

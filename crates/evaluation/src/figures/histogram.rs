@@ -3,7 +3,8 @@
 use super::axis::Axis;
 use super::canvas::{Anchor, Canvas, picture, text_width};
 use super::histogram_range::{Extent, axes};
-use super::panel::{LegendEntry, Panel, Sheet, Swatch, draw_rule};
+use super::panel::{Panel, draw_rule};
+use super::sheet::{LegendEntry, Sheet, Swatch};
 use super::style::{CURVE, ID, INK, OOD, PAPER, TICK};
 use super::{Figure, FigureError};
 
@@ -75,6 +76,7 @@ pub fn histogram_figure(title: &str, score: &str, panels: &[HistogramPanel]) -> 
     }
     let entry = |swatch, name: &str| LegendEntry { swatch, name: name.to_owned() };
     let sheet = Sheet {
+        title: title.to_owned(),
         columns,
         rows: panels.len().div_ceil(columns),
         frame: if panels.len() == 1 { SINGLE_FRAME } else { FRAME },
@@ -89,7 +91,7 @@ pub fn histogram_figure(title: &str, score: &str, panels: &[HistogramPanel]) -> 
     // Panels of one axis keep one place, so each leaves room where any needs it.
     let sides = [0, 1].map(|side| binned.iter().flatten().any(|class| class.outside[side] > 0.0));
     picture(sheet.width(), sheet.height(), |canvas| {
-        sheet.draw_surroundings(canvas, title)?;
+        sheet.draw_surroundings(canvas)?;
         for (index, ((classes, axis), panel)) in binned.iter().zip(&axes.of_panels).zip(panels).enumerate() {
             let highest = classes.iter().flat_map(|class| &class.bins).copied().fold(0.0, f64::max);
             // All of both classes beyond: nothing but those bars gives the height.
@@ -147,7 +149,7 @@ impl Binned {
 }
 
 /// The first score that 95 % of ID do not exceed; NaN without a score.
-fn threshold(id: &[f64]) -> f64 {
+pub(super) fn threshold(id: &[f64]) -> f64 {
     let mut sorted: Vec<f64> = id.iter().copied().filter(|value| !value.is_nan()).collect();
     let rank = (19 * sorted.len()).div_ceil(20).saturating_sub(1);
     if sorted.is_empty() { f64::NAN } else { *sorted.select_nth_unstable_by(rank, f64::total_cmp).1 }

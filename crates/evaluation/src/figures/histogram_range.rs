@@ -24,7 +24,7 @@ impl Extent {
         Some(Extent { low: *quantile(TAIL)?, high: *quantile(1.0 - TAIL)? })
     }
 
-    fn and(self, other: Extent) -> Extent {
+    pub fn and(self, other: Extent) -> Extent {
         Extent { low: self.low.min(other.low), high: self.high.max(other.high) }
     }
 }

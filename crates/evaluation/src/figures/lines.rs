@@ -2,7 +2,8 @@
 
 use super::axis::{Axis, short};
 use super::canvas::picture;
-use super::panel::{LegendEntry, Panel, Sheet, Swatch};
+use super::panel::Panel;
+use super::sheet::{LegendEntry, Sheet, Swatch};
 use super::style::{self, CURVE, HAIR};
 use super::{Figure, FigureError};
 
@@ -121,10 +122,11 @@ pub fn loss_figure_with(
 
 fn draw(chart: &LineChart, x: Axis, y: Axis, marked: bool) -> Result<Figure, FigureError> {
     let sheet = Sheet {
+        title: chart.title.clone(),
         columns: 1,
         rows: 1,
         frame: FRAME,
-        room: [70.0, 6.0, 18.0, 48.0],
+        room: [70f64.max(x.reach(FRAME.0)), 6.0, 18.0, 48.0 + x.drop(FRAME.0)],
         legend: chart
             .series
             .iter()
@@ -134,7 +136,7 @@ fn draw(chart: &LineChart, x: Axis, y: Axis, marked: bool) -> Result<Figure, Fig
         notes: if chart.note.is_empty() { Vec::new() } else { vec![chart.note.clone()] },
     };
     picture(sheet.width(), sheet.height(), |canvas| {
-        sheet.draw_surroundings(canvas, &chart.title)?;
+        sheet.draw_surroundings(canvas)?;
         let panel = Panel { corner: sheet.corner(0), size: sheet.frame, x, y };
         panel.draw_frame(canvas, "", &chart.x_label, &chart.y_label)?;
         for (number, series) in chart.series.iter().enumerate().rev() {
@@ -170,9 +172,7 @@ fn draw(chart: &LineChart, x: Axis, y: Axis, marked: bool) -> Result<Figure, Fig
 /// Ticks stand at the swept values themselves when they are few.
 fn x_axis(chart: &LineChart, (low, high): (f64, f64)) -> Axis {
     if !chart.x_names.is_empty() {
-        let last = (chart.x_names.len() - 1) as f64;
-        let ticks = chart.x_names.iter().enumerate().map(|(i, name)| (i as f64, name.clone())).collect();
-        return Axis::linear(-0.4, last + 0.4, 5).with_ticks(ticks);
+        return Axis::names(&chart.x_names);
     }
     let mut values: Vec<f64> = chart.series.iter().flat_map(|s| finite(&s.points)).map(|p| p.x).collect();
     values.sort_unstable_by(f64::total_cmp);

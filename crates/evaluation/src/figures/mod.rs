@@ -4,22 +4,39 @@
 //! font's own widths.
 
 mod axis;
+mod band;
+mod bars;
 mod canvas;
+mod contact_sheet;
+mod curves;
+mod density;
 mod draw;
 mod gather;
+mod heatmap;
 mod histogram;
 mod histogram_range;
 mod lines;
 mod panel;
 mod png;
+mod pr;
 mod roc;
+mod scatter;
+mod sheet;
+mod spans;
 mod spec;
 mod style;
 
-pub use draw::{NamedFigure, draw};
+pub use bars::{Bar, BarChart, BarSeries, bar_figure};
+pub use contact_sheet::{ContactPicture, ContactRow, contact_sheet_figure};
+pub use density::{DensitySeries, density_figure};
+pub use draw::{NamedFigure, contact_sheet_samples, draw};
+pub use heatmap::{HeatmapChart, heatmap_figure};
 pub use histogram::{HistogramPanel, histogram_figure};
 pub use lines::{LineChart, LinePoint, LineSeries, line_figure, loss_figure, loss_figure_with};
+pub use pr::{PrPanel, PrSeries, pr_figure};
 pub use roc::{RocPanel, RocSeries, roc_figure};
+pub use scatter::{ScatterChart, ScatterSeries, scatter_figure};
+pub use spans::{Span, SpanPanel, layer_figure, step_figure};
 pub use spec::{
     BarsSpec, ContactSheetSpec, DensitySpec, Direction, Facet, FigureKind, FigureSpec, HeatmapSpec, HistogramSpec,
     LayersSpec, LossSpec, Over, PrSpec, ProjectionSpec, RocSpec, Selection, StepsSpec, SweepSpec, Values, View,

@@ -1,9 +1,7 @@
 //! Receiver operating characteristics.
 
 use super::axis::{Axis, short};
-use super::canvas::{Anchor, picture, text_width};
-use super::panel::{LegendEntry, Panel, Sheet, Swatch, draw_rule};
-use super::style::{self, INK, PAPER, SeriesStyle, TICK};
+use super::curves::{Curve, CurveFigure, CurvePanel, RATIO_BAND};
 use super::{Figure, FigureError};
 use crate::metrics::Counts;
 
@@ -18,13 +16,15 @@ pub struct RocSeries {
     pub auroc: f64,
     /// Whether it is a control, which is drawn apart from the scores: [`RocSeries::control`].
     pub control: bool,
+    /// Its 95 % band, (share of ID rejected, lower and upper end of the share of OOD caught), shares rising; empty without one.
+    pub band: Vec<(f64, f64, f64)>,
 }
 
 impl RocSeries {
     /// The curve of these counts.
     #[must_use]
     pub fn new(name: impl Into<String>, counts: &Counts) -> RocSeries {
-        RocSeries { name: name.into(), points: counts.roc(), auroc: counts.auroc(), control: false }
+        RocSeries { name: name.into(), points: counts.roc(), auroc: counts.auroc(), control: false, band: Vec::new() }
     }
 
     /// The same curve as a control: a thin dark grey line on top of the others, `name (control)` in the legend.
@@ -43,7 +43,6 @@ pub struct RocPanel {
     pub series: Vec<RocSeries>,
 }
 
-const FRAME: f64 = 210.0;
 /// Above this best AUROC a panel calls for a logarithmic axis.
 const LOGARITHMIC_FROM: f64 = 0.98;
 /// Where a logarithmic axis may start.
@@ -61,84 +60,35 @@ const GREATEST_START: f64 = 0.05;
 /// # Errors
 /// When there is no panel with a curve.
 pub fn roc_figure(title: &str, panels: &[RocPanel]) -> Result<Figure, FigureError> {
-    let keys = keys(panels);
-    if keys.is_empty() {
-        return Err(FigureError::Empty { figure: title.to_owned(), what: "curve" });
-    }
     let start = crowded(panels).then(|| logarithmic_start(panels));
-    let columns = Sheet::columns_for(panels.len());
-    let sheet = Sheet {
-        columns,
-        rows: panels.len().div_ceil(columns),
-        frame: (FRAME, FRAME),
-        room: [56.0, 24.0, 10.0, 46.0],
-        legend: keys
+    let line = |points: &[(f64, f64)]| start.map_or_else(|| points.to_vec(), |low| bent(points, low));
+    let mut notes = vec!["OOD positive; numbers: AUROC in percent".to_owned(), axis_note(start)];
+    if panels.iter().flat_map(|panel| &panel.series).any(|series| !series.band.is_empty()) {
+        notes.push(RATIO_BAND.to_owned());
+    }
+    let curve = |series: &RocSeries| Curve {
+        name: series.name.clone(),
+        control: series.control,
+        points: line(&series.points),
+        band: series.band.iter().copied().filter(|&(x, _, _)| start.is_none_or(|low| x >= low)).collect(),
+        area: series.auroc,
+    };
+    CurveFigure {
+        title,
+        panels: panels
             .iter()
-            .map(|&(name, control)| LegendEntry {
-                swatch: Swatch::Line(look(&keys, name, control), false),
-                name: if control { format!("{name} (control)") } else { name.to_owned() },
+            .map(|panel| CurvePanel {
+                title: &panel.title,
+                rule: line(&[(0.0, 0.0), (1.0, 1.0)]),
+                curves: panel.series.iter().map(curve).collect(),
             })
             .collect(),
-        notes: vec!["OOD positive; numbers: AUROC in percent".to_owned(), axis_note(start)],
-    };
-    picture(sheet.width(), sheet.height(), |canvas| {
-        sheet.draw_surroundings(canvas, title)?;
-        for (index, data) in panels.iter().enumerate() {
-            let panel = Panel {
-                corner: sheet.corner(index),
-                size: sheet.frame,
-                x: start.map_or_else(|| Axis::linear(0.0, 1.0, 5), |low| Axis::logarithmic(low, 1.0)),
-                y: Axis::linear(0.0, 1.0, 5),
-            };
-            let y_label = if index % columns == 0 { "OOD caught" } else { "" };
-            let x_label = if start.is_some() { "ID rejected (log)" } else { "ID rejected" };
-            panel.draw_frame(canvas, &data.title, x_label, y_label)?;
-            let places = |points: &[(f64, f64)]| match start {
-                Some(low) => panel.places(&bent(points, low)),
-                None => panel.places(points),
-            };
-            draw_rule(canvas, &places(&[(0.0, 0.0), (1.0, 1.0)]), false)?;
-            let curves: Vec<Vec<(f64, f64)>> = data.series.iter().map(|s| simplified(&places(&s.points))).collect();
-            // Later series must not hide the first, which is usually the subject; controls are thin and hide nothing.
-            for control in [false, true] {
-                for (series, curve) in data.series.iter().zip(&curves).rev().filter(|(s, _)| s.control == control) {
-                    let style = look(&keys, &series.name, control);
-                    canvas.line(curve, style.colour, style.width, style.dash)?;
-                }
-            }
-            let width = 28.0 + text_width("100.00", TICK);
-            let height = 14.0 * data.series.len() as f64;
-            let (left, top) = free_place(&panel, &curves, (width, height));
-            canvas.rectangle((left - 3.0, top - 2.0), (left + width + 3.0, top + height + 2.0), PAPER, 0.85)?;
-            for (line, series) in data.series.iter().enumerate() {
-                let style = look(&keys, &series.name, series.control);
-                let y = top + 14.0 * line as f64 + 7.0;
-                canvas.line(&[(left, y), (left + 22.0, y)], style.colour, style.width, style.dash)?;
-                let text = format!("{:.2}", series.auroc * 100.0);
-                canvas.text(&text, (left + width, y), TICK, Anchor::End, INK)?;
-            }
-        }
-        Ok(())
-    })
-}
-
-/// The (name, control) of all panels in order of first appearance, controls last.
-fn keys(panels: &[RocPanel]) -> Vec<(&str, bool)> {
-    let mut keys: Vec<(&str, bool)> = Vec::new();
-    for control in [false, true] {
-        for series in panels.iter().flat_map(|panel| &panel.series).filter(|series| series.control == control) {
-            let key = (series.name.as_str(), control);
-            if !keys.contains(&key) {
-                keys.push(key);
-            }
-        }
+        x: start.map_or_else(|| Axis::linear(0.0, 1.0, 5), |low| Axis::logarithmic(low, 1.0)),
+        x_label: if start.is_some() { "ID rejected (log)" } else { "ID rejected" },
+        y_label: "OOD caught",
+        notes,
     }
-    keys
-}
-
-fn look(keys: &[(&str, bool)], name: &str, control: bool) -> SeriesStyle {
-    let number = keys.iter().filter(|key| key.1 == control).position(|key| key.0 == name).unwrap_or(0);
-    if control { style::control(number) } else { style::series(number) }
+    .draw()
 }
 
 /// Whether the best curve of most panels hugs the corner.
@@ -179,64 +129,4 @@ fn bent(points: &[(f64, f64)], low: f64) -> Vec<(f64, f64)> {
         out.push((to, y1));
     }
     out
-}
-
-/// Upper left corner of a box of that size which no curve enters: below the curves where there is room, else above them, else
-/// anywhere; where there is no room at all, below.
-fn free_place(panel: &Panel, curves: &[Vec<(f64, f64)>], size: (f64, f64)) -> (f64, f64) {
-    let ((left, top), (width, height)) = (panel.corner, panel.size);
-    let (right, bottom) = (left + width - 8.0 - size.0, top + height - 8.0 - size.1);
-    let middle = bottom - 0.35 * height;
-    let places = [(right, bottom), (right, middle), (left + 8.0, top + 8.0), (left + 0.3 * width, bottom)];
-    let anywhere = (1..=4).flat_map(|row| {
-        let y = bottom - f64::from(row) * (bottom - top - 8.0) / 4.0;
-        (0..=4).map(move |column| (right - f64::from(column) * (right - left - 8.0) / 4.0, y))
-    });
-    let mut candidates = places.into_iter().chain(anywhere);
-    let free = candidates.find(|&(x, y)| {
-        // A box is free when no segment comes near: segments are short steps or long straights, sampled alike.
-        curves.iter().flat_map(|curve| curve.windows(2)).all(|ends| {
-            (0..=32).all(|k| {
-                let t = f64::from(k) / 32.0;
-                let px = ends[0].0 + (ends[1].0 - ends[0].0) * t;
-                let py = ends[0].1 + (ends[1].1 - ends[0].1) * t;
-                px < x - 6.0 || px > x + size.0 + 6.0 || py < y - 4.0 || py > y + size.1 + 4.0
-            })
-        })
-    });
-    free.unwrap_or((right, bottom))
-}
-
-/// Leaves out points within a third of a pixel of the straight line between their neighbours that stay, so that a curve of a
-/// million samples is a few hundred points. (The method of Reumann and Witkam, with a bound on the reach of a straight.)
-fn simplified(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
-    const TOLERANCE: f64 = 0.3;
-    let (Some(&first), Some(&last)) = (points.first(), points.last()) else { return Vec::new() };
-    let mut kept = vec![first];
-    let mut anchor = first;
-    let mut between: Vec<(f64, f64)> = Vec::new();
-    let mut previous = first;
-    for &point in &points[1..] {
-        let far = between.iter().any(|&p| distance_to_segment(p, anchor, point) > TOLERANCE);
-        if far || between.len() > 256 {
-            kept.push(previous);
-            anchor = previous;
-            between.clear();
-        }
-        // What lies where the previous point lies adds nothing.
-        if (point.0 - previous.0).abs() + (point.1 - previous.1).abs() > 0.05 || between.is_empty() {
-            between.push(point);
-        }
-        previous = point;
-    }
-    kept.push(last);
-    kept.dedup();
-    kept
-}
-
-fn distance_to_segment(p: (f64, f64), a: (f64, f64), b: (f64, f64)) -> f64 {
-    let (dx, dy) = (b.0 - a.0, b.1 - a.1);
-    let square = dx * dx + dy * dy;
-    let t = if square > 0.0 { (((p.0 - a.0) * dx + (p.1 - a.1) * dy) / square).clamp(0.0, 1.0) } else { 0.0 };
-    (p.0 - a.0 - t * dx).hypot(p.1 - a.1 - t * dy)
 }

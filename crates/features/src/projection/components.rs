@@ -11,9 +11,9 @@ const ROWS: usize = 128;
 /// Directions followed beyond those wanted: the iteration is as fast as the wanted variances stand above the next ones.
 const SPARE: usize = 10;
 /// Residual of a component, as a share of the largest variance, at which it is found.
-const TOLERANCE: f64 = 1e-11;
+const TOLERANCE: f64 = 1e-10;
 /// Where two variances are all but equal their components mix; after so many steps any mixture will do.
-const STEPS: usize = 500;
+const STEPS: usize = 200;
 
 /// The leading principal components of samples.
 #[derive(Debug, Clone, PartialEq)]

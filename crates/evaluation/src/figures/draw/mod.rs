@@ -2,12 +2,18 @@
 
 mod curves;
 mod distributions;
+mod grids;
 mod losses;
 mod rows;
+mod samples;
 mod standing;
 mod sweeps;
 
 use std::collections::BTreeSet;
+
+pub use samples::contact_sheet_samples;
+
+use distributions::Places;
 
 use super::spec::{FigureKind, FigureSpec};
 use super::{Figure, FigureError};
@@ -39,10 +45,17 @@ pub fn draw(record: &Record, specs: &[FigureSpec]) -> Result<Vec<NamedFigure>, F
     for spec in specs {
         let drawn = match &spec.kind {
             FigureKind::Roc(kind) => curves::roc(record, spec, kind)?,
+            FigureKind::Pr(kind) => curves::pr(record, spec, kind)?,
             FigureKind::Histogram(_) => distributions::histograms(record, spec)?,
             FigureKind::Sweep(kind) => sweeps::sweeps(record, spec, kind)?,
+            FigureKind::Heatmap(kind) => grids::heatmaps(record, spec, kind)?,
+            FigureKind::Bars(kind) => grids::bars(record, spec, kind)?,
             FigureKind::Loss(kind) => losses::losses(record, spec, kind)?,
-            _ => return Err(spec.missing("this kind of figure")),
+            FigureKind::Density(_) => distributions::densities(record, spec)?,
+            FigureKind::Steps(kind) => distributions::places(record, spec, &kind.score, Places::Steps)?,
+            FigureKind::Layers(kind) => distributions::places(record, spec, &kind.score, Places::Layers)?,
+            FigureKind::Projection(kind) => samples::projections(record, spec, kind)?,
+            FigureKind::ContactSheet(kind) => samples::contact_sheets(record, spec, kind)?,
         };
         if drawn.is_empty() {
             return Err(spec.missing("anything that `where` leaves"));

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::super::spec::{FigureKind, FigureSpec, HistogramSpec, LossSpec, RocSpec, SweepSpec};
+use super::super::spec::{FigureKind, FigureSpec, HeatmapSpec, HistogramSpec, LossSpec, RocSpec, SweepSpec};
+use crate::metrics::Metric;
 use crate::record::Record;
 
 /// Up to so many runs each get figures of their own; a larger sweep gets those of the sweep alone.
@@ -24,6 +25,10 @@ pub(super) fn standing(record: &Record) -> Vec<FigureSpec> {
     let has_means = record.table.rows.iter().any(|row| row.mean_of().is_some());
     match record.table.sweep_keys.len() {
         1 if has_means => kinds.push(FigureKind::Sweep(SweepSpec::default())),
+        2 if has_means => kinds.push(FigureKind::Heatmap(HeatmapSpec {
+            metrics: vec![Metric::Auroc, Metric::Fpr95Id],
+            ..HeatmapSpec::default()
+        })),
         _ => {}
     }
     kinds.into_iter().map(FigureSpec::from).collect()

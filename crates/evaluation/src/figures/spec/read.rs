@@ -10,7 +10,7 @@ use super::{FigureKind, FigureSpec, Selection};
 /// Keys of every kind.
 const COMMON: [&str; 4] = ["kind", "name", "title", "where"];
 /// Most images of a set that a contact sheet shows at one end.
-const MOST_IMAGES: usize = 24;
+const MOST_IMAGES: usize = 12;
 /// Most samples of a projection.
 const MOST_SAMPLES: usize = 3000;
 

@@ -47,7 +47,7 @@ fn what_is_wrong_is_named() {
         (json!({"kind": "sweep", "metrics": []}), "figure sweep: `metrics`: expected at least one metric"),
         (json!({"kind": "bars", "x": "sets"}), "figure bars: `x`: expected set, group"),
         (json!({"kind": "bars", "x": "score"}), "figure bars: `x` and `series`: expected two"),
-        (json!({"kind": "contact-sheet", "most": 25}), "figure contact-sheet: `most`: expected 0 to 24, found 25"),
+        (json!({"kind": "contact-sheet", "most": 13}), "figure contact-sheet: `most`: expected 0 to 12, found 13"),
         (json!({"kind": "contact-sheet", "most": 0, "least": 0}), "figure contact-sheet: `most + least`"),
         (json!({"kind": "projection", "samples": 3001}), "figure projection: `samples`: expected 3 to 3000"),
         (json!({"kind": "projection", "perplexity": 1.0}), "figure projection: `perplexity`: expected 2 or more"),
