@@ -38,7 +38,7 @@ pub fn contact_sheet(set: &ImageSet, count: usize) -> Result<RgbImage, DatasetEr
     let side = |tiles: u32| GAP + tiles * (tile + GAP);
     let mut sheet = RgbImage::filled(side(columns), side(rows), PAPER)?;
     for (position, image) in (0..).zip(&images) {
-        let image = fitted(image, tile)?;
+        let image = thumbnail(image, tile)?;
         let left = side(position % columns) + (tile - image.width) / 2;
         let top = side(position / columns) + (tile - image.height) / 2;
         let row = 3 * image.width as usize;
@@ -50,7 +50,11 @@ pub fn contact_sheet(set: &ImageSet, count: usize) -> Result<RgbImage, DatasetEr
     Ok(sheet)
 }
 
-fn fitted(image: &RgbImage, tile: u32) -> Result<RgbImage, DatasetError> {
+/// The image with sides of at most `tile` pixels, made smaller where it must be, never larger; its shape stays.
+///
+/// # Errors
+/// When a side would be no size.
+pub fn thumbnail(image: &RgbImage, tile: u32) -> Result<RgbImage, DatasetError> {
     let longest = image.width.max(image.height);
     if longest <= tile {
         return Ok(image.clone());

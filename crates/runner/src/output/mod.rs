@@ -7,6 +7,7 @@ mod points;
 mod run_folder;
 mod scored;
 mod sign;
+mod thumbnails;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -118,6 +119,7 @@ pub fn write(
     let about = about::of_experiment(lab, source, plan, runs, notes.clone(), failures.clone())?;
     let mut record = Record { about, table, scores, ..Record::default() };
     record.comparisons = comparisons::of_record(&record)?;
+    record.thumbnails = thumbnails::gather(&record, finished)?;
     record.points = points::gather(lab, &record, finished)?;
     lab.cancel.check()?;
     record.write(&folder)?;
