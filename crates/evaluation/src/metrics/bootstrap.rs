@@ -9,6 +9,8 @@ use oodlab_base::{Seed, Stream};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::bootstrap_classifier::ClassifierDraw;
+use super::classification::{PredictionError, Predictions};
 use super::{Counts, FprRule, Metric, MetricError, Positive, Recall};
 
 /// How often, and from which seed, images are drawn.
@@ -55,13 +57,16 @@ pub enum BootstrapError {
     /// Scores that are refused.
     #[error(transparent)]
     Scores(#[from] MetricError),
+    /// Predictions that are refused.
+    #[error(transparent)]
+    Predictions(#[from] PredictionError),
 }
 
 /// The values of every metric of scores in each replicate.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Replicates {
-    /// By [`Metric::OF_SCORES`]; all of one length.
-    values: [Vec<f64>; Metric::OF_SCORES.len()],
+    /// By [`Metric::ALL`]; all of one length, but for metrics of the classifier where there is none: those are empty.
+    values: [Vec<f64>; Metric::ALL.len()],
 }
 
 impl Replicates {
@@ -95,26 +100,58 @@ impl Replicates {
         rule: FprRule,
         config: BootstrapConfig,
     ) -> Result<Replicates, BootstrapError> {
+        Replicates::draw_all((id, ood), None, set, recall, rule, config)
+    }
+
+    /// [`Replicates::draw`] with accuracy, OSCR and calibration error of the classifier whose `predictions` are of the ID images, in the
+    /// order of `id`.
+    ///
+    /// # Errors
+    /// As [`Replicates::draw`], and when there is another number of predictions.
+    pub fn draw_classified(
+        id: &[f64],
+        ood: &[f64],
+        predictions: &Predictions,
+        set: &str,
+        rule: FprRule,
+        config: BootstrapConfig,
+    ) -> Result<Replicates, BootstrapError> {
+        Replicates::draw_all((id, ood), Some(predictions), set, Recall::P95, rule, config)
+    }
+
+    fn draw_all(
+        (id, ood): (&[f64], &[f64]),
+        predictions: Option<&Predictions>,
+        set: &str,
+        recall: Recall,
+        rule: FprRule,
+        config: BootstrapConfig,
+    ) -> Result<Replicates, BootstrapError> {
         config.check()?;
         let counts = Counts::new(id, ood)?;
         let (id_ranks, ood_ranks) = (counts.ranks(id), counts.ranks(ood));
-        let seed = Seed(config.seed);
-        let (id_stream, ood_stream) = (seed.stream("bootstrap id"), seed.stream(&format!("bootstrap ood {set}")));
+        let (id_stream, ood_stream) = (id_stream(config), Seed(config.seed).stream(&format!("bootstrap ood {set}")));
         let distinct = counts.thresholds().len();
-        let rows: Vec<[f64; 9]> = (0..config.replicates as u64)
+        let of_classifier = predictions.map(|of| ClassifierDraw::new(of, &id_ranks)).transpose()?;
+        let rows: Vec<Vec<f64>> = (0..config.replicates as u64)
             .into_par_iter()
             .map_init(
                 || (vec![[0u32; 2]; distinct], counts.clone()),
                 |(drawn, replicate), number| {
                     drawn.fill([0; 2]);
-                    draw(id_stream.child(number), &id_ranks, Positive::Id, drawn);
-                    draw(ood_stream.child(number), &ood_ranks, Positive::Ood, drawn);
+                    let ids = id_stream.child(number);
+                    draw(ids, id_ranks.len(), |image| drawn[id_ranks[image] as usize][Positive::Id as usize] += 1);
+                    draw(ood_stream.child(number), ood_ranks.len(), |image| {
+                        drawn[ood_ranks[image] as usize][Positive::Ood as usize] += 1;
+                    });
                     replicate.refill(counts.thresholds(), drawn);
-                    replicate.of_scores(recall, rule)
+                    let of_classifier = of_classifier.as_ref().map(|of| of.metrics(ids, drawn));
+                    replicate.of_scores(recall, rule).into_iter().chain(of_classifier.into_iter().flatten()).collect()
                 },
             )
             .collect();
-        Ok(Replicates { values: std::array::from_fn(|metric| rows.iter().map(|row| row[metric]).collect()) })
+        let of_metric = |metric: usize| rows.iter().filter_map(|row| row.get(metric).copied()).collect();
+        Ok(Replicates { values: std::array::from_fn(of_metric) })
     }
 
     /// Number of replicates.
@@ -129,15 +166,15 @@ impl Replicates {
         self.len() == 0
     }
 
-    /// A metric's values, one a replicate, 0..1 (of a difference -1..1); empty for one that is not of [`Metric::OF_SCORES`].
+    /// A metric's values, one a replicate, 0..1 (of a difference -1..1); empty for one that was not drawn.
     #[must_use]
     pub fn values(&self, metric: Metric) -> &[f64] {
-        let place = Metric::OF_SCORES.into_iter().position(|known| known == metric);
+        let place = Metric::ALL.into_iter().position(|known| known == metric);
         place.map_or(&[], |place| &self.values[place])
     }
 
     /// The percentile 95 % interval: the 2.5th and the 97.5th percentile of the values, interpolated linearly. `None` for a metric
-    /// that is not of [`Metric::OF_SCORES`].
+    /// that was not drawn.
     ///
     /// Percentile intervals are not widened near 0 and 1: a perfect detector's is the point.
     #[must_use]
@@ -159,10 +196,10 @@ impl Replicates {
     /// different lengths are cut to the shortest.
     #[must_use]
     pub fn mean(parts: &[&Replicates]) -> Replicates {
-        let length = parts.iter().map(|part| part.len()).min().unwrap_or(0);
         let count = parts.len() as f64;
         Replicates {
             values: std::array::from_fn(|metric| {
+                let length = parts.iter().map(|part| part.values[metric].len()).min().unwrap_or(0);
                 (0..length).map(|at| parts.iter().map(|part| part.values[metric][at]).sum::<f64>() / count).collect()
             }),
         }
@@ -179,14 +216,19 @@ impl Replicates {
     }
 }
 
-/// Counts as many random images of a class as it has, by the rank of their scores.
-fn draw(stream: Stream, ranks: &[u32], class: Positive, drawn: &mut [[u32; 2]]) {
-    let n = ranks.len() as u64;
-    for (block, chunk) in (0..n.div_ceil(4)).zip(ranks.chunks(4)) {
-        // The chunk is only as long as what is left to draw.
-        for word in &stream.block(block)[..chunk.len()] {
-            let image = (u64::from(*word) * n) >> 32;
-            drawn[ranks[image as usize] as usize][class as usize] += 1;
+/// Where ID images come from: the same for every set, detector and classifier.
+fn id_stream(config: BootstrapConfig) -> Stream {
+    Seed(config.seed).stream("bootstrap id")
+}
+
+/// Takes as many random images of a class as it has.
+pub(super) fn draw(stream: Stream, images: usize, mut take: impl FnMut(usize)) {
+    let n = images as u64;
+    for block in 0..n.div_ceil(4) {
+        // The last block holds only what is left to draw.
+        let left = (n - 4 * block).min(4) as usize;
+        for word in &stream.block(block)[..left] {
+            take(((u64::from(*word) * n) >> 32) as usize);
         }
     }
 }
@@ -229,7 +271,9 @@ mod tests {
 
     #[test]
     fn intervals_are_percentiles() {
-        let values = std::array::from_fn(|_| (0..=40).rev().map(f64::from).collect());
+        let mut values: [Vec<f64>; Metric::ALL.len()] =
+            std::array::from_fn(|_| (0..=40).rev().map(f64::from).collect());
+        values[Metric::OF_SCORES.len()].clear();
         let replicates = Replicates { values };
         assert_eq!(replicates.interval(Metric::Auroc), Some([1.0, 39.0]));
         assert_eq!(replicates.interval(Metric::Accuracy), None);

@@ -160,7 +160,7 @@ pub fn calibration_error(correct: &[bool], confidence: &[f64], bins: usize) -> R
 }
 
 /// The bin whose edges, as the quotients of integers that they are, enclose the value.
-fn bin_of(value: f64, bins: usize) -> usize {
+pub(super) fn bin_of(value: f64, bins: usize) -> usize {
     let edge = |bin: usize| bin as f64 / bins as f64;
     let mut bin = ((value * bins as f64) as usize).min(bins - 1);
     // The product is rounded: it may fall on the other side of an edge.

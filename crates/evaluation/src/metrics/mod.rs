@@ -5,6 +5,7 @@
 
 mod auroc;
 pub mod bootstrap;
+mod bootstrap_classifier;
 pub mod classification;
 pub mod compare;
 mod comparison;

@@ -148,15 +148,18 @@ impl ScoredRun {
                         warnings.push(format!("{place}: {warning}"));
                     }
                     let mut row = row.with_metrics(&metrics);
-                    if let Some(classified) = classified {
-                        let predictions = classified.of_sets(&shifted);
+                    let predictions = classified.map(|classified| classified.of_sets(&shifted));
+                    if let Some(predictions) = &predictions {
                         row.more.insert(Metric::Accuracy, predictions.accuracy()?);
                         row.more.insert(Metric::CalibrationError, predictions.calibration_error()?);
                         row.more.insert(Metric::Oscr, oscr(&predictions.correct, &id, ood)?);
                     }
                     if let Some(config) = run.experiment.intervals.bootstrap() {
                         // The same images are drawn under every protocol and for every detector.
-                        let drawn = Replicates::draw(&id, ood, &outlier.name, RULE, config)?;
+                        let drawn = match &predictions {
+                            Some(of) => Replicates::draw_classified(&id, ood, of, &outlier.name, RULE, config)?,
+                            None => Replicates::draw(&id, ood, &outlier.name, RULE, config)?,
+                        };
                         row.intervals.extend(intervals(&drawn).filter(|(metric, _)| *metric != Metric::Auroc));
                         replicates.entry(Group::of(&row)).or_default().push(drawn);
                     }
@@ -261,7 +264,7 @@ impl Group {
 
 /// The 95 % interval of every metric that the bootstrap covers.
 fn intervals(drawn: &Replicates) -> impl Iterator<Item = (Metric, [f64; 2])> + '_ {
-    Metric::OF_SCORES.into_iter().filter_map(|metric| Some((metric, drawn.interval(metric)?)))
+    Metric::ALL.into_iter().filter_map(|metric| Some((metric, drawn.interval(metric)?)))
 }
 
 /// `textures all: 300 of 5640 images at hand`, for a set that is not complete.
