@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use oodlab_evaluation::scores::{
-    DetectorScores, ScoreColumns, ScoreRecords, read_score_file, read_scores_parquet, write_scores_parquet,
+    DetectorScores, ScoreColumns, ScoreError, ScoreFile, ScoreRecords, read_score_file, read_scores_parquet,
+    write_scores_parquet,
 };
 use oodlab_evaluation::{Row, Table};
 
@@ -171,25 +172,31 @@ fn awkward_decimals_read_back_to_the_bit() {
 fn bad_files_are_one_clear_error() {
     let folder = Folder::new();
     let error = |name, content: &str| folder.error(name, content);
-    assert_eq!(error("s.txt", "1"), "s.txt: expected a file named *.csv, *.parquet or *.jsonl");
+    assert_eq!(error("s.txt", "1"), "s.txt: expected a file named *.csv, *.parquet, *.jsonl or *.npz");
     assert_eq!(error("s.csv", ""), "s.csv: expected scores, found no rows");
     assert_eq!(error("s.csv", "score,is_ood\n"), "s.csv: expected scores, found no rows");
     assert_eq!(error("s.jsonl", "\n"), "s.jsonl: expected scores, found no rows");
     assert_eq!(error("s.csv", "a,is_ood\n1,0\n"), "s.csv: no column \"score\"; there are: a, is_ood");
     assert_eq!(error("s.csv", "score,b\n1,0\n"), "s.csv: no column \"is_ood\"; there are: score, b");
+    let near = "s.csv: no column \"is_ood\"; there are: score, is-ood; did you mean \"is-ood\"?";
+    assert_eq!(error("s.csv", "score,is-ood\n1,0\n"), near);
     let row = |text| format!("s.csv: row 2, column {text}");
     assert_eq!(error("s.csv", "score,is_ood\n1,0\nx,1\n"), row("\"score\": expected a number, found \"x\""));
     assert_eq!(error("s.csv", "score,is_ood\n1,0\nNaN,1\n"), row("\"score\": expected a number, found NaN"));
     assert_eq!(error("s.csv", "score,is_ood\n1,0\n,1\n"), row("\"score\": expected a number, found nothing"));
     assert_eq!(
         error("s.csv", "score,is_ood\n1,0\n1,2\n"),
-        row("\"is_ood\": expected true, false, 1 or 0, found \"2\"")
+        row("\"is_ood\": expected true, false, 1 or 0 (1 is OOD), found 0, 2 in this column")
     );
     assert_eq!(
         error("s.jsonl", "{\"score\":1,\"is_ood\":0}\n{\"score\":\"2\",\"is_ood\":0}\n"),
         "s.jsonl: row 2, column \"score\": expected a number, found \"2\""
     );
-    assert_eq!(error("s.jsonl", "{\"score\":1}\n"), "s.jsonl: no column \"is_ood\"; there are: score (in row 1)");
+    assert_eq!(error("s.jsonl", "{\"score\":1}\n"), "s.jsonl: no column \"is_ood\"; there are: score");
+    assert_eq!(
+        error("s.jsonl", "{\"score\":1,\"is_ood\":0}\n{\"is_ood\":0}\n"),
+        "s.jsonl: row 2, column \"score\": expected a number, found nothing"
+    );
     assert!(error("s.jsonl", "{\"score\":1,").contains("not readable as JSON lines: row 1: "));
     assert!(error("s.parquet", "rubbish").contains("not readable as Parquet"));
     assert!(error("s.parquet", "").contains("not readable as Parquet"));
@@ -207,4 +214,80 @@ fn truncated_parquet_is_refused() {
     for cut in (0..whole.len()).step_by(97) {
         assert!(read_scores_parquet(&whole[..cut]).is_err(), "{cut}");
     }
+}
+
+/// Arrays that numpy wrote: `reference/make_scores.py`.
+const NPZ: &[u8] = include_bytes!("reference/scores.npz");
+
+#[test]
+fn numpy_arrays_are_columns() {
+    let folder = Folder::new();
+    let path = folder.file("s.npz", NPZ);
+    let file = ScoreFile::open(&path, &|_| true).unwrap();
+    let want = [0.1, -1e300, f64::INFINITY, 0.25, 3.0];
+    assert_eq!(file.rows(), 5);
+    assert_eq!(file.numbers("score").unwrap(), want);
+    assert_eq!(file.numbers("big_endian").unwrap(), want);
+    assert_eq!(file.numbers("column").unwrap(), want);
+    assert_eq!(file.numbers("single").unwrap(), [0.100_000_001_490_116_12, -2.5, f64::INFINITY, 0.25, 3.0]);
+    assert_eq!(file.numbers("half").unwrap(), [0.099_975_585_937_5, -2.5, f64::INFINITY, 0.25, 3.0]);
+    assert_eq!(file.flags("is_ood", &[]).unwrap(), [false, false, true, true, true]);
+    let flags = |values: &[&str]| file.flags("label", &values.iter().map(|v| (*v).to_owned()).collect::<Vec<_>>());
+    assert_eq!(flags(&["-1"]).unwrap(), [false, false, true, true, true]);
+    assert_eq!(flags(&["0", "7.0"]).unwrap(), [true, true, false, false, false]);
+    assert_eq!(file.texts("set").unwrap(), ["cifar10", "cifar10", "svhn", "svhn", "größe"]);
+    assert_eq!(file.texts("bytes").unwrap(), ["a", "bc", "", "d", "e"]);
+    assert_eq!(file.matrix("logits").unwrap(), (2, vec![0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0]));
+    assert_eq!(file.matrix("score").unwrap(), (1, want.to_vec()));
+
+    let says = |result: Result<Vec<f64>, ScoreError>| result.unwrap_err().to_string();
+    assert!(
+        says(file.numbers("logits")).ends_with("row 1, column \"logits\": expected a number, found 2 numbers a row")
+    );
+    assert!(says(file.numbers("nan")).ends_with("row 2, column \"nan\": expected a number, found NaN"));
+    assert!(says(file.numbers("set")).ends_with("row 1, column \"set\": expected a number, found \"cifar10\""));
+    assert!(says(file.numbers("scores")).ends_with("; did you mean \"score\"?"));
+    assert!(
+        flags(&[])
+            .unwrap_err()
+            .to_string()
+            .ends_with("expected true, false, 1 or 0 (1 is OOD), found 7, 0, -1 in this column")
+    );
+    assert!(
+        flags(&["5"]).unwrap_err().to_string().ends_with("expected some rows of 5, which mean OOD, found 7, 0, -1")
+    );
+}
+
+#[test]
+fn damaged_npz_is_refused() {
+    let folder = Folder::new();
+    let path = folder.0.path().join("s.npz");
+    for cut in (0..NPZ.len()).step_by(61) {
+        std::fs::write(&path, &NPZ[..cut]).unwrap();
+        assert!(ScoreFile::open(&path, &|_| true).is_err(), "{cut}");
+    }
+    // A changed byte is found by the checksum, or lies where nothing depends on it; no change may panic.
+    let whole = {
+        std::fs::write(&path, NPZ).unwrap();
+        ScoreFile::open(&path, &|_| true).unwrap()
+    };
+    for at in (0..NPZ.len()).step_by(7) {
+        let mut bytes = NPZ.to_vec();
+        bytes[at] ^= 0x41;
+        std::fs::write(&path, &bytes).unwrap();
+        if let Ok(read) = ScoreFile::open(&path, &|_| true)
+            && read.names() == whole.names()
+        {
+            assert_eq!(read.numbers("score").unwrap(), whole.numbers("score").unwrap(), "{at}");
+        }
+    }
+}
+
+#[test]
+fn logits_are_ordered_by_their_numbers() {
+    let folder = Folder::new();
+    let path = folder.file("s.csv", "z10,z2,zx,z+3,score\n10,2,0,0,1\n30,4,0,0,1\n");
+    let file = ScoreFile::open(&path, &|_| true).unwrap();
+    assert_eq!(file.matrix("z").unwrap(), (2, vec![2.0, 10.0, 4.0, 30.0]));
+    assert!(file.matrix("y").unwrap_err().to_string().contains("no column \"y<number>\"; there are: z10, z2"));
 }

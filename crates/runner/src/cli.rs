@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::cache::CacheCommand;
+use crate::commands::metrics::MetricsArguments;
 use crate::commands::report::ReportArguments;
 use crate::commands::run::RunArguments;
 
@@ -105,22 +106,9 @@ pub enum Command {
         Everything comes from the folder itself (table.csv, scores.parquet, record.json): no image, no weights and no store\n\
         are needed. After a change of `tables:` or `figures:` in the experiment file, --with draws what it asks for now.")]
     Report(ReportArguments),
-    /// AUROC, AUPR and FPR95 of a score file of any program (CSV, Parquet, JSON lines)
-    #[command(
-        after_help = "Columns: `score` (higher = more out-of-distribution) and `is_ood` (true/false or 1/0), or others by flags.\n\
-        fpr95_id: share of OOD accepted when at least 95 % of ID is accepted (DLSR, energy).\n\
-        fpr95_ood: share of ID rejected when at least 95 % of OOD is caught (OpenOOD 1.5, pytorch-ood)."
-    )]
-    Metrics {
-        /// The score file
-        file: PathBuf,
-        /// Column of scores; may be given several times, one detector each
-        #[arg(long = "score", value_name = "COLUMN", default_value = "score")]
-        scores: Vec<String>,
-        /// Column that tells OOD from ID
-        #[arg(long, value_name = "COLUMN", default_value = "is_ood")]
-        is_ood: String,
-    },
+    /// AUROC, AUPR and FPR95 of a score file of any program (CSV, Parquet, JSON lines, npz)
+    #[command(after_help = crate::commands::metrics::HELP)]
+    Metrics(MetricsArguments),
     /// Compare this build with golden numbers from independent programs
     #[command(after_help = "Exit code 1 when a file fails, with --strict also when one is skipped.")]
     Verify {
@@ -164,11 +152,9 @@ impl Command {
         match self {
             Command::Run(_) | Command::Plan(_) | Command::Check { .. } | Command::Verify { .. } => true,
             Command::Cache(_) | Command::Features(_) => true,
-            Command::Config(_)
-            | Command::Report(_)
-            | Command::Metrics { .. }
-            | Command::Data(_)
-            | Command::Weights(_) => false,
+            Command::Config(_) | Command::Report(_) | Command::Metrics(_) | Command::Data(_) | Command::Weights(_) => {
+                false
+            }
             Command::Bench(command) => command.has_device(),
         }
     }
@@ -181,7 +167,7 @@ impl Command {
             Command::Config(_) => "config",
             Command::Check { .. } => "check",
             Command::Report(_) => "report",
-            Command::Metrics { .. } => "metrics",
+            Command::Metrics(_) => "metrics",
             Command::Verify { .. } => "verify",
             Command::Data(_) => "data",
             Command::Weights(_) => "weights",

@@ -68,7 +68,7 @@ fn run(cli: &Cli, bars: &Bars) -> Result<()> {
         Command::Config(target) => commands::config::run(target, json),
         Command::Check { baseline, update } => commands::check::run(&lab()?, baseline, *update, json),
         Command::Report(arguments) => commands::report::run(arguments, bars, json),
-        Command::Metrics { file, scores, is_ood } => commands::metrics::run(file, scores, is_ood, json),
+        Command::Metrics(arguments) => commands::metrics::run(arguments, json),
         Command::Verify { golden, strict } => {
             commands::verify::run(&lab()?, golden.as_deref(), gpu.as_ref(), *strict, json)
         }

@@ -1,48 +1,40 @@
 //! Scores as JSON lines: one object a line.
 
-use std::path::Path;
+use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::ScoreError;
-use super::read::{ScoreColumns, Values};
+use super::cells::Cells;
 
-/// Reads the columns asked for; blank lines are skipped.
-pub(super) fn read(path: &Path, columns: &ScoreColumns) -> Result<Values, ScoreError> {
-    let text = fs_err::read_to_string(path)?;
-    let mut values = Values { scores: vec![Vec::new(); columns.scores.len()], is_ood: Vec::new() };
-    for (index, line) in text.lines().filter(|line| !line.trim().is_empty()).enumerate() {
-        let row = index + 1;
-        let object: Map<String, Value> = serde_json::from_str(line).map_err(|error| ScoreError::Format {
-            path: path.to_owned(),
-            format: "JSON lines",
-            message: format!("row {row}: {error}"),
-        })?;
-        let get = |name: &str| {
-            object.get(name).ok_or_else(|| ScoreError::MissingColumn {
-                path: path.to_owned(),
-                name: name.to_owned(),
-                found: format!("{} (in row {row})", object.keys().cloned().collect::<Vec<_>>().join(", ")),
-            })
-        };
-        let fail = |column: &str, expected, found: &Value| ScoreError::Value {
-            path: path.to_owned(),
-            row,
-            column: column.to_owned(),
-            expected,
-            found: found.to_string(),
-        };
-        for (name, scores) in columns.scores.iter().zip(&mut values.scores) {
-            let value = get(name)?;
-            scores.push(value.as_f64().ok_or_else(|| fail(name, "a number", value))?);
+/// The keys of the first object, and the values of those keys of any object that are selected; blank lines are skipped.
+///
+/// The error says which row, counted from 1, is no object.
+pub(super) fn read(
+    text: &str,
+    select: &dyn Fn(&str) -> bool,
+) -> Result<(Vec<String>, BTreeMap<String, (usize, Cells)>), String> {
+    let mut names = Vec::new();
+    let mut columns: BTreeMap<String, Vec<Option<Value>>> = BTreeMap::new();
+    let mut rows = 0;
+    for line in text.lines().filter(|line| !line.trim().is_empty()) {
+        let object: Map<String, Value> =
+            serde_json::from_str(line).map_err(|error| format!("row {}: {error}", rows + 1))?;
+        if rows == 0 {
+            names = object.keys().cloned().collect();
         }
-        let value = get(&columns.is_ood)?;
-        values.is_ood.push(match (value.as_bool(), value.as_f64()) {
-            (Some(flag), _) => flag,
-            (_, Some(1.0)) => true,
-            (_, Some(0.0)) => false,
-            _ => return Err(fail(&columns.is_ood, "true, false, 1 or 0", value)),
-        });
+        for (name, value) in object {
+            if select(&name) {
+                let column = columns.entry(name).or_default();
+                // Rows before the first that has this key.
+                column.resize(rows, None);
+                column.push(Some(value));
+            }
+        }
+        rows += 1;
     }
-    Ok(values)
+    let columns = columns.into_iter().map(|(name, mut values)| {
+        values.resize(rows, None);
+        (name, (rows, Cells::Json(values)))
+    });
+    Ok((names, columns.collect()))
 }
