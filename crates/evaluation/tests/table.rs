@@ -129,6 +129,19 @@ fn markdown_is_what_a_paper_prints() {
 }
 
 #[test]
+fn a_mean_has_the_interval_of_its_own_row() {
+    let mut table = table();
+    table.group_means();
+    let options = MarkdownOptions { fpr95: Positive::Id, intervals: true };
+    assert!(table.to_markdown_with(options).contains("| **95.00** ± 2.00 | **75.00** ± 2.00 | **85.00** |"));
+    for row in table.rows.iter_mut().filter(|row| row.mean_of().is_some()) {
+        (row.auroc_low, row.auroc_high) = (Some(row.auroc - 0.0123), Some(row.auroc + 0.01));
+    }
+    let markdown = table.to_markdown_with(options);
+    assert!(markdown.contains("| **95.00** ± 2.00 | **75.00** ± 2.00 | **85.00** ± 1.23 |"), "{markdown}");
+}
+
+#[test]
 fn the_caption_gives_the_widest_interval() {
     let mut rows = table().rows;
     rows[1].auroc_high = Some(rows[1].auroc + 0.0404);

@@ -145,9 +145,16 @@ impl Compared<'_> {
             let sets = names(self.entries.iter().map(|entry| entry.set.as_str()));
             let ids = names(self.entries.iter().map(|entry| entry.id_set.as_str()));
             let metrics = names(self.entries.iter().map(|entry| entry.metric.name()));
+            let settings: Vec<String> = self
+                .entries
+                .iter()
+                .flat_map(|entry| entry.sweep.iter().map(|(key, value)| format!("{key} {value}")))
+                .collect();
+            let settings = names(settings.iter().map(String::as_str));
+            let settings = if settings.is_empty() { settings } else { format!("; only with {settings}") };
             return Err(PublishedError::NothingMatches {
                 table: self.choice.table.clone(),
-                holds: format!("methods {methods}; ID {ids}; sets {sets}; metrics {metrics}"),
+                holds: format!("methods {methods}; ID {ids}; sets {sets}; metrics {metrics}{settings}"),
             });
         }
         let source = &self.published.source;

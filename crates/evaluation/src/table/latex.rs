@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use crate::metrics::Positive;
 
 use super::Table;
-use super::latex_text::{label, latex};
-use super::layout::{Block, Intervals, OverSeeds, blocks};
-use super::markdown::{caption, heading_text, hundredths, title, uncertainty};
+use super::latex_text::{below, label, latex};
+use super::layout::{Block, OverSeeds, blocks};
+use super::markdown::{caption, heading_text, hundredths, sizes_text, title, uncertainty};
 
 impl Table {
     /// The table in LaTeX, for a document with `\usepackage{booktabs}` and nothing else: what [`Table::to_markdown`] shows, one `table`
@@ -21,8 +21,8 @@ impl Table {
 
 fn environment(block: &Block, index: usize) -> String {
     let mut out = String::from("\\begin{table}[tbp]\n\\centering\n");
-    let intervals: Intervals = block.intervals;
-    let text = format!("{}. {}{}", title(block), caption(block, Positive::Id).replace('`', ""), uncertainty(intervals));
+    let text =
+        format!("{}. {}{}", title(block), caption(block, Positive::Id).replace('`', ""), uncertainty(block.intervals));
     let _ = writeln!(out, "\\caption{{{}}}", latex(&text));
     let _ = writeln!(out, "\\label{{tab:{}-{}}}", label(&block.experiment), index + 1);
     let _ = writeln!(out, "\\begin{{tabular}}{{l{}}}\n\\toprule", "r".repeat(block.headings.len()));
@@ -56,7 +56,9 @@ fn environment(block: &Block, index: usize) -> String {
         }
         let _ = writeln!(out, "{} \\\\", cells.join(" & "));
     }
-    out.push_str("\\bottomrule\n\\end{tabular}\n\\end{table}\n");
+    out.push_str("\\bottomrule\n\\end{tabular}\n");
+    out.push_str(&below(&sizes_text(block)));
+    out.push_str("\\end{table}\n");
     out
 }
 

@@ -44,3 +44,11 @@ pub(super) fn latex(text: &str) -> String {
 pub(super) fn label(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect()
 }
+
+/// Small print below a table.
+pub(super) fn below(text: &str) -> String {
+    if text.is_empty() {
+        return String::new();
+    }
+    format!("\n\\smallskip\n{{\\footnotesize\\raggedright {}\\par}}\n", latex(text))
+}

@@ -31,7 +31,7 @@ pub(super) struct Entry {
     pub sets: usize,
     pub auroc: OverSeeds,
     pub fpr95: OverSeeds,
-    /// [`half_width`] meaned over seeds; only for the column of a set.
+    /// [`half_width`] meaned over seeds; for a mean, where every seed's row of that mean has an interval.
     pub half_width: Option<f64>,
 }
 
@@ -154,18 +154,25 @@ pub(super) fn blocks(table: &Table, fpr95: Positive) -> Vec<Block> {
     let mut order: Vec<Vec<&Row>> = Vec::new();
     let mut places = BTreeMap::new();
     for row in table.rows.iter().filter(|row| row.mean_of().is_none()) {
-        let key = (&row.experiment, &row.benchmark, &row.id_set, &row.protocol, &row.cell);
+        let key = block_key(row);
         let place = *places.entry(key).or_insert_with(|| {
             order.push(Vec::new());
             order.len() - 1
         });
         order[place].push(row);
     }
-    order.iter().map(|rows| block(rows, fpr95)).collect()
+    let means: Vec<&Row> = table.rows.iter().filter(|row| row.mean_of().is_some()).collect();
+    order.iter().map(|rows| block(rows, &means, fpr95)).collect()
 }
 
-fn block(rows: &[&Row], fpr95: Positive) -> Block {
+/// What rows of one block have in common.
+fn block_key(row: &Row) -> [&String; 5] {
+    [&row.experiment, &row.benchmark, &row.id_set, &row.protocol, &row.cell]
+}
+
+fn block(rows: &[&Row], means: &[&Row], fpr95: Positive) -> Block {
     let first = rows[0];
+    let means: Vec<&Row> = means.iter().copied().filter(|mean| block_key(mean) == block_key(first)).collect();
     let headings = headings(rows);
     let mut block = Block {
         experiment: first.experiment.clone(),
@@ -192,7 +199,9 @@ fn block(rows: &[&Row], fpr95: Positive) -> Block {
     for (detector, score) in labels {
         let of_line: Vec<&Row> =
             rows.iter().copied().filter(|row| &row.detector == detector && &row.score == score).collect();
-        let entries = block.headings.iter().map(|heading| entry(&of_line, heading, fpr95)).collect();
+        let means: Vec<&Row> =
+            means.iter().copied().filter(|row| &row.detector == detector && &row.score == score).collect();
+        let entries = block.headings.iter().map(|heading| entry(&of_line, &means, heading, fpr95)).collect();
         block.lines.push(Line { detector: detector.clone(), score: score.clone(), entries });
     }
     block
@@ -230,7 +239,7 @@ fn headings(rows: &[&Row]) -> Vec<Heading> {
     headings
 }
 
-fn entry(rows: &[&Row], heading: &Heading, fpr95: Positive) -> Option<Entry> {
+fn entry(rows: &[&Row], means: &[&Row], heading: &Heading, fpr95: Positive) -> Option<Entry> {
     match heading {
         Heading::Set { name, group, .. } => {
             let mine: Vec<&Row> =
@@ -266,8 +275,15 @@ fn entry(rows: &[&Row], heading: &Heading, fpr95: Positive) -> Option<Entry> {
                 sets: most,
                 auroc: over(&|row| row.auroc),
                 fpr95: over(&|row| row.fpr95(fpr95)),
-                half_width: None,
+                half_width: mean_half_width(means, group, most, whole.len()),
             })
         }
     }
+}
+
+/// The half width of a mean's interval, which only its own rows can tell.
+fn mean_half_width(means: &[&Row], group: &str, sets: usize, seeds: usize) -> Option<f64> {
+    let mine = means.iter().filter(|row| row.group == group && row.mean_of() == Some(sets));
+    let widths: Vec<f64> = mine.map(|row| half_width(row)).collect::<Option<_>>()?;
+    (widths.len() == seeds).then(|| OverSeeds::of(&widths).mean)
 }

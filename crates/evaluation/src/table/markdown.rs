@@ -36,7 +36,8 @@ impl Table {
     #[must_use]
     pub fn to_markdown_with(&self, options: MarkdownOptions) -> String {
         let blocks = blocks(self, options.fpr95);
-        let captions: Vec<String> = blocks.iter().map(|block| caption(block, options.fpr95)).collect();
+        let captions: Vec<String> =
+            blocks.iter().map(|block| format!("{} {}", caption(block, options.fpr95), sizes_text(block))).collect();
         // Tables of one sweep say the same of themselves: once is enough then.
         let same = captions.windows(2).all(|pair| pair[0] == pair[1]);
         let together = blocks.iter().map(|block| block.intervals).fold(Intervals::default(), Intervals::and);
@@ -63,7 +64,7 @@ fn write_block(out: &mut String, block: &Block, options: MarkdownOptions) {
     if options.intervals {
         let _ = writeln!(
             out,
-            "\nAUROC ± half the width of its 95 % DeLong interval (not cut at 0 and 100), in percent{}.\n",
+            "\nAUROC ± half the width of its 95 % interval (DeLong's, not cut at 0 and 100; of the bootstrap for a mean), in percent{}.\n",
             if block.seeds() == [1] { "" } else { " (both are means over seeds)" }
         );
         write_grid(out, block, |entry, around| {
@@ -169,7 +170,12 @@ pub(super) fn caption(block: &Block, fpr95: Positive) -> String {
     if block.headings.iter().any(|heading| matches!(heading, Heading::Mean { .. })) {
         text.push_str(" Means over sets are unweighted.");
     }
-    let _ = write!(text, " ID: {}.", sizes(&block.id_set, &block.id_counts, &block.id_lists));
+    text
+}
+
+/// How many images each number of a table rests on.
+pub(super) fn sizes_text(block: &Block) -> String {
+    let mut text = format!("ID: {}.", sizes(&block.id_set, &block.id_counts, &block.id_lists));
     let sets: Vec<String> = block
         .headings
         .iter()

@@ -18,7 +18,7 @@ use serde::{Serialize, Serializer};
 
 use crate::metrics::{Metric, Metrics, Positive};
 
-pub use arrange::{ArrangeError, Arranged, ArrangedCell, ArrangedLine, ArrangedValue, PublishedValue, Rank};
+pub use arrange::{ArrangeError, Arranged, ArrangedCell, ArrangedLine, ArrangedValue, Marks, PublishedValue, Rank};
 pub(crate) use field::same_value;
 pub use field::{Field, UnknownField};
 pub use markdown::MarkdownOptions;

@@ -175,7 +175,7 @@ fn what_no_results_could_satisfy_is_refused_when_it_is_read() {
 fn a_value_that_is_not_there_is_said_below() {
     let text = "{name: t, rows: [score], columns: [set], where: {set: [isun, mnist], protocol: native, sweep.detector.network.width: 720}}";
     let arranged = arrange(text, &swept()).unwrap();
-    assert!(arranged.notes.contains(&"Not in the results: OOD set mnist.".to_owned()), "{:?}", arranged.notes);
+    assert!(arranged.details.contains(&"Not in the results: OOD set mnist.".to_owned()), "{:?}", arranged.details);
 }
 
 #[test]
@@ -213,6 +213,11 @@ published: {table: dlsr-table5-cifar100}
 ";
     let arranged = spec(text).arrange(&swept(), &about, &Library::builtin()).unwrap();
     insta::assert_snapshot!("published_direction", arranged.to_markdown());
+    // A mean over other sets than theirs is said to be one.
+    let mean = text.replace("set: [svhn, isun]", "set: mean, group: far").replace("fpr95_ood", "fpr95_id");
+    let details = spec(&mean).arrange(&swept(), &about, &Library::builtin()).unwrap().details.join(" ");
+    let said = "mean over isun, svhn here, isun, lsun-c, lsun-r, places365, svhn, textures there";
+    assert!(details.contains(said), "{details}");
     let none = text.replace("set: [svhn, isun]", "set: cifar10");
     let said = spec(&none).arrange(&swept(), &about, &Library::builtin()).unwrap_err().to_string();
     insta::assert_snapshot!(said, @r#"table "direction", published: dlsr-table5-cifar100 has no number for any cell of this table: it holds methods ASH-S, DICE, EBO, LR, MFsim, MSE, MSP, SimCLR+KNN, SimCLR+Maha; ID cifar100; sets isun, lsun-c, lsun-r, mean, places365, svhn, textures; metrics fpr95_id; match its names by methods: and sets:"#);

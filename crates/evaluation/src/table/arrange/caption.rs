@@ -5,31 +5,35 @@ use std::fmt::Write as _;
 use crate::metrics::{FprRule, Metric};
 
 use super::select::{Selection, distinct};
-use super::{Arranged, Rank};
+use super::{Arranged, Marks, Rank};
 use crate::table::Row;
 use crate::table::field::Field;
 use crate::table::spec::{Best, Uncertainty};
 
-/// The notes of a table, sentence by sentence. `published` are those of the published numbers beside ours.
+/// What the numbers are, sentence by sentence. `published` says whether published ones stand beside them.
 pub(super) fn notes(
     selection: &Selection<'_>,
     arranged: &Arranged,
     metrics: &[Metric],
-    published: Option<Vec<String>>,
+    published: bool,
 ) -> Vec<String> {
-    let mut notes = vec![shown(arranged, metrics, published.is_some())];
-    notes.extend(marks(selection, arranged));
+    let mut notes = vec![shown(arranged, metrics, published)];
     notes.extend(metrics.iter().map(|metric| {
         let better = if metric.higher_is_better() { "higher" } else { "lower" };
         format!("{}: {} ({better} is better).", metric.label(), metric.description())
     }));
     notes.extend(rules(&selection.rows));
     notes.extend(uncertainty(arranged));
-    notes.extend(fixed(selection));
-    notes.extend(sizes(selection));
-    notes.extend(unmet(selection));
-    notes.extend(published.unwrap_or_default());
     notes
+}
+
+/// What the numbers rest on, sentence by sentence; `published` are the sentences on published numbers.
+pub(super) fn details(selection: &Selection<'_>, published: Vec<String>) -> Vec<String> {
+    let mut details: Vec<String> = fixed(selection).into_iter().collect();
+    details.extend(sizes(selection));
+    details.extend(unmet(selection));
+    details.extend(published);
+    details
 }
 
 fn shown(arranged: &Arranged, metrics: &[Metric], published: bool) -> String {
@@ -50,15 +54,21 @@ fn shown(arranged: &Arranged, metrics: &[Metric], published: bool) -> String {
     text
 }
 
-fn marks(selection: &Selection<'_>, arranged: &Arranged) -> Option<String> {
+/// How the best values are marked.
+pub(super) fn marks(selection: &Selection<'_>, arranged: &Arranged) -> Option<Marks> {
     let has =
         |rank: Rank| arranged.cells().flat_map(|cell| cell.values.iter().flatten()).any(|value| value.rank == rank);
     if !has(Rank::Best) {
         return None;
     }
-    let along = if selection.spec.best() == Best::Row { "row" } else { "column" };
-    let second = if has(Rank::Second) { ", second underlined" } else { "" };
-    Some(format!("Best of each {along} bold{second}, with all that print the same."))
+    // Down a column only what was measured on the same task competes; along a row likewise.
+    let (along, across) = match selection.spec.best() {
+        Best::Row => ("each row", &selection.spec.columns),
+        _ => ("each column", &selection.spec.rows),
+    };
+    let tasks: Vec<String> = across.iter().filter(|field| field.changes_the_task()).map(Field::heading).collect();
+    let among = if tasks.is_empty() { along.to_owned() } else { format!("{along} and {}", tasks.join(" and ")) };
+    Some(Marks { among, second: has(Rank::Second) })
 }
 
 fn rules(rows: &[&Row]) -> Vec<String> {

@@ -61,7 +61,8 @@ impl Arranged {
             out.push_str("</tr>\n");
         }
         out.push_str("</tbody>\n</table>\n<figcaption>\n");
-        for paragraph in [self.caption.as_str(), &self.notes.join(" ")] {
+        let notes = self.notes_with("bold", "underlined").join(" ");
+        for paragraph in [self.caption.as_str(), &notes, &self.details.join(" ")] {
             if !paragraph.is_empty() {
                 let _ = writeln!(out, "<p>{}</p>", escaped(paragraph));
             }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::Arranged;
 use super::text::Markup;
-use crate::table::latex_text::{label, latex};
+use crate::table::latex_text::{below, label, latex};
 
 const MARKUP: Markup = Markup {
     best: [r"\textbf{", "}"],
@@ -16,11 +16,14 @@ const MARKUP: Markup = Markup {
 };
 
 impl Arranged {
-    /// The table in LaTeX, for a document with `\usepackage{booktabs}` and nothing else: a `table` whose caption states the conventions; the best value bold, the second underlined.
+    /// The table in LaTeX, for a document with `\usepackage{booktabs}` and nothing else: a `table` whose caption states
+    /// the conventions, with sizes and the like in small print below; the best value bold, the second underlined.
     #[must_use]
     pub fn to_latex(&self) -> String {
         let mut out = String::from("\\begin{table}[tbp]\n\\centering\n");
-        let caption: Vec<String> = self.paragraphs().map(|text| latex(text)).collect();
+        let notes = self.notes_with("bold", "underlined");
+        let sentences = std::iter::once(&self.caption).filter(|caption| !caption.is_empty()).chain(&notes);
+        let caption: Vec<String> = sentences.map(|text| latex(text)).collect();
         let _ = writeln!(out, "\\caption{{{}}}", caption.join(" "));
         let _ = writeln!(out, "\\label{{tab:{}}}", label(&self.name));
         let _ = writeln!(
@@ -49,7 +52,9 @@ impl Arranged {
             }
             let _ = writeln!(out, "{} \\\\", cells.join(" & "));
         }
-        out.push_str("\\bottomrule\n\\end{tabular}\n\\end{table}\n");
+        out.push_str("\\bottomrule\n\\end{tabular}\n");
+        out.push_str(&below(&self.details.join(" ")));
+        out.push_str("\\end{table}\n");
         out
     }
 

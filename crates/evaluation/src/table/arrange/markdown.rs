@@ -37,7 +37,8 @@ impl Arranged {
             }
             out.push_str("|\n");
         }
-        for paragraph in [self.caption.as_str(), &self.notes.join(" ")] {
+        let notes = self.notes_with("bold", "underlined").join(" ");
+        for paragraph in [self.caption.as_str(), &notes, &self.details.join(" ")] {
             if !paragraph.is_empty() {
                 let _ = write!(out, "\n{}\n", escaped(paragraph));
             }

@@ -29,8 +29,12 @@ pub struct Arranged {
     pub name: String,
     /// What it shows, in the words of its author; may be empty.
     pub caption: String,
-    /// What a reader must know to use the numbers: convention, what is the same in all of them, sizes, seeds. Sentences of plain text.
+    /// Among which values the best is marked; `None` where nothing is.
+    pub marks: Option<Marks>,
+    /// What the numbers are: metrics, convention, seeds. Sentences of plain text.
     pub notes: Vec<String>,
+    /// What they rest on: what is the same in all of them, sizes of sets, published numbers and in what the set-up differs. Sentences too.
+    pub details: Vec<String>,
     /// Headings of the columns of labels that open every line: one a field in `rows`.
     pub stubs: Vec<String>,
     /// Labels of the columns: one a field in `columns`, none where there is a single column without a name.
@@ -45,6 +49,15 @@ pub struct Arranged {
     pub(crate) fields: (Vec<Field>, Vec<Field>),
     /// Values of the columns' fields before they were given other labels.
     pub(crate) column_values: Vec<Vec<String>>,
+}
+
+/// How the best values are marked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Marks {
+    /// `each column`, `each row`, with the fields within whose values only it is the best.
+    pub among: String,
+    /// Whether the second is marked too.
+    pub second: bool,
 }
 
 /// One line.
@@ -131,8 +144,14 @@ impl TableSpec {
 }
 
 impl Arranged {
-    /// Whether a caption or a note stands below it.
-    fn paragraphs(&self) -> impl Iterator<Item = &String> {
-        std::iter::once(&self.caption).filter(|caption| !caption.is_empty()).chain(&self.notes)
+    /// Its notes with how the best is marked, which depends on the kind of file.
+    fn notes_with(&self, best: &str, second: &str) -> Vec<String> {
+        let marks = self.marks.as_ref().map(|marks| {
+            let second = if marks.second { format!(", second {second}") } else { String::new() };
+            format!("Best of {} {best}{second}, with all that print the same.", marks.among)
+        });
+        let mut notes = self.notes.clone();
+        notes.splice(1.min(notes.len()).., marks.into_iter().chain(self.notes.iter().skip(1).cloned()));
+        notes
     }
 }

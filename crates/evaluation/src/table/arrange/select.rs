@@ -42,7 +42,9 @@ pub(super) fn arrange(
     let mut arranged = Arranged {
         name: spec.name.clone(),
         caption: spec.caption.clone(),
+        marks: None,
         notes: Vec::new(),
+        details: Vec::new(),
         stubs: spec.rows.iter().map(|field| stub(spec, field)).collect(),
         columns: columns.iter().map(|place| selection.labels(&spec.columns, place)).collect(),
         lines: Vec::new(),
@@ -65,7 +67,9 @@ pub(super) fn arrange(
         .map(|published| published.notes(&selection.rows, table))
         .transpose()
         .map_err(|source| ArrangeError::Published { table: spec.name.clone(), source })?;
-    arranged.notes = caption::notes(&selection, &arranged, &metrics, published);
+    arranged.marks = caption::marks(&selection, &arranged);
+    arranged.notes = caption::notes(&selection, &arranged, &metrics, published.is_some());
+    arranged.details = caption::details(&selection, published.unwrap_or_default());
     Ok(arranged)
 }
 
@@ -173,8 +177,9 @@ impl<'a> Selection<'a> {
             if firsts.iter().all(|(.., known)| *known != value) {
                 let place = asked.iter().position(|asked| matches(row, field, asked)).unwrap_or(asked.len());
                 let set = *field == Field::Set;
-                let group = groups.iter().position(|group| **group == row.group).filter(|_| set).unwrap_or(0);
-                // A group's mean stands behind its sets.
+                // A group's mean stands behind its sets; where the group is a label of its own, one place behind all sets does for each.
+                let by_group = set && !self.spec.fields().any(|field| *field == Field::Group);
+                let group = groups.iter().position(|group| **group == row.group).filter(|_| by_group).unwrap_or(0);
                 firsts.push((place, group, set && row.mean_of().is_some(), value));
             }
         }

@@ -6,7 +6,7 @@ use super::Arranged;
 use super::text::Markup;
 
 const MARKUP: Markup =
-    Markup { best: ["", "*"], second: ["", "'"], plus_minus: " ± ", minus: "-", absent: "-", recalled: "^" };
+    Markup { best: ["", "*"], second: ["", "'"], plus_minus: " ± ", minus: "-", absent: "-", recalled: "†" };
 
 impl Arranged {
     /// The table in aligned columns for a terminal: the best value is followed by `*`, the second by `'`.
@@ -48,7 +48,8 @@ impl Arranged {
             }
             let _ = writeln!(out, "{}", text.trim_end());
         }
-        for paragraph in self.paragraphs() {
+        let caption = std::iter::once(self.caption.clone()).filter(|caption| !caption.is_empty());
+        for paragraph in caption.chain(self.notes_with("has *", "has '")).chain(self.details.iter().cloned()) {
             let _ = writeln!(out, "{paragraph}");
         }
         out
