@@ -11,7 +11,7 @@ use super::{Entry, Library, PublishedChoice, PublishedError, PublishedTable};
 
 /// A published table beside ours.
 pub(crate) struct Compared<'a> {
-    choice: &'a PublishedChoice,
+    pub(crate) choice: &'a PublishedChoice,
     published: PublishedTable,
     entries: Vec<Entry>,
     facts: Facts<'a>,
@@ -32,7 +32,8 @@ impl Library {
         let published = self.table(&choice.table)?;
         let entries = published.entries(&choice.table)?;
         let known = || published.blocks.iter().flat_map(|block| block.values.keys().map(String::as_str));
-        if let Some(found) = choice.methods.values().find(|method| !known().any(|known| known == method.as_str())) {
+        let asked = || choice.methods.values().chain(&choice.lines);
+        if let Some(found) = asked().find(|method| !known().any(|known| known == method.as_str())) {
             return Err(PublishedError::NoMethod {
                 table: choice.table.clone(),
                 found: found.clone(),
@@ -87,7 +88,17 @@ impl Compared<'_> {
         Some(PublishedValue { value: entry.value, deviation: entry.deviation, recalled: entry.recalled })
     }
 
+    /// The published value of one of the source's own methods where a row measured ours.
+    pub(crate) fn reported(&self, method: &str, row: &Row, metric: Metric) -> Option<PublishedValue> {
+        let entry = self.find(row, metric, |known| known == method)?;
+        Some(PublishedValue { value: entry.value, deviation: entry.deviation, recalled: entry.recalled })
+    }
+
     fn entry(&self, row: &Row, metric: Metric) -> Option<&Entry> {
+        self.find(row, metric, |method| self.is_method(row, method))
+    }
+
+    fn find(&self, row: &Row, metric: Metric, is_method: impl Fn(&str) -> bool) -> Option<&Entry> {
         let sets = self.sets_of(row, metric);
         let id_set = self.set(&row.id_set);
         // A mean over one group, where the source has means of several, else its only mean.
@@ -96,7 +107,7 @@ impl Compared<'_> {
                 entry.metric == metric
                     && entry.set == *set
                     && entry.id_set == id_set
-                    && self.is_method(row, &entry.method)
+                    && is_method(&entry.method)
                     && entry
                         .sweep
                         .iter()
@@ -135,12 +146,11 @@ impl Compared<'_> {
     /// # Errors
     /// When no row has a published counterpart.
     pub(crate) fn notes(&self, rows: &[&Row], table: &Table) -> Result<Vec<String>, PublishedError> {
-        let matched: Vec<&Row> = rows
-            .iter()
-            .copied()
-            .filter(|row| self.metrics.iter().any(|metric| self.entry(row, *metric).is_some()))
-            .collect();
-        if matched.is_empty() {
+        let own = |row: &&Row| self.metrics.iter().any(|metric| self.entry(row, *metric).is_some());
+        let matched: Vec<&Row> = rows.iter().copied().filter(own).collect();
+        // Lines of its own methods stand beside ours as well, if not cell by cell.
+        let beside: Vec<&Row> = rows.iter().copied().filter(|row| self.beside(row).is_some()).collect();
+        if beside.is_empty() {
             let methods = names(self.entries.iter().map(|entry| entry.method.as_str()));
             let sets = names(self.entries.iter().map(|entry| entry.set.as_str()));
             let ids = names(self.entries.iter().map(|entry| entry.id_set.as_str()));
@@ -167,8 +177,9 @@ impl Compared<'_> {
                 asked.label()
             ));
         }
-        let mut reasons = differences(&self.published, &self.facts, &matched, &self.metrics, |ours| self.set(ours));
-        reasons.extend(self.means(&matched, table));
+        let mut reasons =
+            differences(&self.published, &self.facts, [&matched, &beside], &self.metrics, |ours| self.set(ours));
+        reasons.extend(self.means(&beside, table));
         reasons.extend(self.choice.differs.iter().cloned());
         if !reasons.is_empty() {
             notes.push(format!("Where the set-up differs: {}.", reasons.join("; ")));
@@ -181,11 +192,19 @@ impl Compared<'_> {
         Ok(notes)
     }
 
+    /// A published number that stands in the same cell or column as a row.
+    fn beside(&self, row: &Row) -> Option<&Entry> {
+        let line = |metric: Metric| {
+            self.choice.lines.iter().find_map(|method| self.find(row, metric, |known| known == method))
+        };
+        self.metrics.iter().find_map(|metric| self.entry(row, *metric).or_else(|| line(*metric)))
+    }
+
     /// Means that are over other sets than the published ones.
     fn means(&self, matched: &[&Row], table: &Table) -> Vec<String> {
         let mut reasons = Vec::new();
         for mean in matched.iter().filter(|row| row.mean_of().is_some()) {
-            let Some(entry) = self.metrics.iter().find_map(|metric| self.entry(mean, *metric)) else { continue };
+            let Some(entry) = self.beside(mean) else { continue };
             // Sources that print group means alone do not say what was meaned in numbers.
             let mut theirs: Vec<&str> = self
                 .entries

@@ -31,6 +31,9 @@ pub struct PublishedChoice {
     /// Its set for a set of ours, where the names differ: `textures-openood: textures`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub sets: BTreeMap<String, String>,
+    /// Methods of the source that stand as lines of their own, with their published numbers alone: `[MSP, EBO]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<String>,
     /// What else differs from its setting, in words, for below the table.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub differs: Vec<String>,
@@ -103,7 +106,7 @@ pub enum PublishedError {
         found: String,
     },
     /// A method that the table does not have.
-    #[error("methods: {table} has no method {found:?}; it has {known}{hint}")]
+    #[error("{table} has no method {found:?}; it has {known}{hint}")]
     NoMethod {
         /// Name of the table.
         table: String,

@@ -50,11 +50,12 @@ impl<'a> Facts<'a> {
     }
 }
 
-/// The reasons, in a fixed order: settings, images, protocol, rule, runs.
+/// The reasons, in a fixed order: settings, images, protocol, rule, runs. Of the rows, the first have a published counterpart; the second
+/// stand beside published numbers at all.
 pub(super) fn differences(
     published: &PublishedTable,
     facts: &Facts<'_>,
-    rows: &[&Row],
+    [matched, rows]: [&[&Row]; 2],
     metrics: &[Metric],
     set: impl Fn(&str) -> String,
 ) -> Vec<String> {
@@ -62,7 +63,9 @@ pub(super) fn differences(
     let mut reasons = Vec::new();
     for (path, theirs) in &setting.config {
         // A control has settings of its own, which the configuration keeps elsewhere.
-        let own = rows.iter().filter(|row| !(path.starts_with("detector.") && facts.is_control(&row.detector)));
+        let of_detector = path.starts_with("detector.");
+        let compared = if of_detector { matched } else { rows };
+        let own = compared.iter().filter(|row| !(of_detector && facts.is_control(&row.detector)));
         let mut ours: Vec<String> = own.filter_map(|row| facts.value(row, path)).collect();
         ours.retain(|ours| !theirs.0.iter().any(|theirs| same_value(ours, theirs)));
         let mut once: Vec<String> = Vec::new();

@@ -14,8 +14,9 @@ pub(super) fn latex(text: &str) -> String {
             '<' => out.push_str(r"\textless{}"),
             '>' => out.push_str(r"\textgreater{}"),
             '|' => out.push_str(r"\textbar{}"),
-            '"' => out.push_str(r"\textquotedbl{}"),
-            '`' => out.push_str(r"\textasciigrave{}"),
+            // The signs of their own need another font encoding than LaTeX's first.
+            '"' => out.push_str("''"),
+            '`' => out.push_str("{`}"),
             '&' | '%' | '$' | '#' | '_' | '{' | '}' => {
                 let _ = write!(out, "\\{c}");
             }

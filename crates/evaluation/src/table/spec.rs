@@ -178,6 +178,14 @@ impl TableSpec {
         if self.decimals > MOST_DECIMALS {
             return Err(format!("decimals: expected 0 to {MOST_DECIMALS}, found {}", self.decimals));
         }
+        let lines = self.published.iter().any(|published| !published.lines.is_empty());
+        let unfit = |field: &&Field| field.changes_the_task() || **field == Field::Metric;
+        if let Some(field) = self.rows.iter().find(unfit).filter(|_| lines) {
+            return Err(format!(
+                "published.lines: expected rows that are detectors, scores or swept values, found {field}: lines of published methods \
+                 stand among those"
+            ));
+        }
         self.published
             .as_ref()
             .map_or(Ok(()), |published| published.check().map_err(|message| format!("published.{message}")))

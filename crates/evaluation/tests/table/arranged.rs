@@ -223,7 +223,7 @@ published: {table: dlsr-table5-cifar100}
     insta::assert_snapshot!(said, @r#"table "direction", published: dlsr-table5-cifar100 has no number for any cell of this table: it holds methods ASH-S, DICE, EBO, LR, MFsim, MSE, MSP, SimCLR+KNN, SimCLR+Maha; ID cifar100; sets isun, lsun-c, lsun-r, mean, places365, svhn, textures; metrics fpr95_id; match its names by methods: and sets:"#);
     let method = text.replace("dlsr-table5-cifar100}", "dlsr-table5-cifar100, methods: {mfsim: MFSim}}");
     let said = spec(&method).arrange(&swept(), &about, &Library::builtin()).unwrap_err().to_string();
-    insta::assert_snapshot!(said, @r#"table "direction", published: methods: dlsr-table5-cifar100 has no method "MFSim"; it has ASH-S, DICE, EBO, LR, MFsim, MSE, MSP, SimCLR+KNN, SimCLR+Maha; did you mean "MFsim"?"#);
+    insta::assert_snapshot!(said, @r#"table "direction", published: dlsr-table5-cifar100 has no method "MFSim"; it has ASH-S, DICE, EBO, LR, MFsim, MSE, MSP, SimCLR+KNN, SimCLR+Maha; did you mean "MFsim"?"#);
 }
 
 #[test]
@@ -244,4 +244,58 @@ fn the_best_is_marked_among_values_of_one_task() {
     assert!(across.contains("| c | **9.00** | **49.00** |") && across.contains("| a | <u>10.00</u> |"), "{across}");
     let none = arrange("{name: t, rows: [set], columns: [score], best: none}", &table).unwrap().to_markdown();
     assert!(!none.contains("**") && !none.contains("bold"), "{none}");
+}
+
+#[test]
+fn published_methods_stand_as_lines_of_their_own() {
+    let text = "
+name: lines
+rows: [score]
+columns: [set]
+values: [auroc, fpr95_id]
+where: {protocol: native, set: [isun, svhn, mean], group: far, sweep.detector.network.width: 720}
+labels: {EBO: energy}
+published: {table: energy-cifar100, sets: {cifar100: cifar100}, lines: [MSP, Energy]}
+";
+    let arranged = spec(text).arrange(&swept(), &About::default(), &Library::builtin()).unwrap();
+    insta::assert_snapshot!("published_lines", arranged.to_markdown());
+    let csv = arranged.to_csv();
+    let details = arranged.details.join(" ");
+    assert!(details.contains("mean over isun, svhn here, isun, lsun-c,"), "{details}");
+    assert!(csv.contains("\nMSP,svhn,auroc,,,,,,,,,,0.7144,\n"), "{csv}");
+    super::latex_is_sound(&arranged.to_latex());
+    let said =
+        spec(&text.replace("rows: [score]\ncolumns: [set]", "rows: [set]\ncolumns: [score]")).check().unwrap_err();
+    assert!(said.starts_with("published.lines: expected rows that are detectors"), "{said}");
+    let said = spec(&text.replace("Energy]", "energy]")).arrange(&swept(), &About::default(), &Library::builtin());
+    assert!(said.unwrap_err().to_string().contains("has no method \"energy\""));
+}
+
+/// The experiment files in the documentation, as far as tables go.
+fn documented() -> Vec<Vec<TableSpec>> {
+    #[derive(serde::Deserialize)]
+    struct Section {
+        tables: Vec<TableSpec>,
+    }
+    let text = include_str!("../../../../docs/tables.md");
+    let blocks = text.split("```yaml\n").skip(1).map(|block| block.split("```").next().unwrap());
+    blocks.map(|block| serde_yaml::from_str::<Section>(block).unwrap().tables).collect()
+}
+
+#[test]
+fn the_examples_of_the_documentation_hold() {
+    let documented = documented();
+    assert_eq!(documented.iter().map(Vec::len).collect::<Vec<_>>(), [1, 9, 1]);
+    for spec in documented.iter().flatten() {
+        assert_eq!(spec.check(), Ok(()));
+    }
+    // The first gives the table that stands below it.
+    let markdown = documented[0][0].arrange(&swept(), &About::default(), &Library::builtin()).unwrap().to_markdown();
+    let text = include_str!("../../../../docs/tables.md");
+    for line in markdown.lines().filter(|line| line.starts_with('|')) {
+        assert!(text.contains(&line.replace(" (n = 2)", "")), "{line}");
+    }
+    for name in Library::builtin().names() {
+        assert!(text.contains(&format!("| `{name}` | ")), "{name} is not in docs/tables.md");
+    }
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::metrics::{FprRule, Metric};
 
 use super::select::{Selection, distinct};
-use super::{Arranged, Marks, Rank};
+use super::{Arranged, ArrangedCell, ArrangedValue, Marks, Rank};
 use crate::table::Row;
 use crate::table::field::Field;
 use crate::table::spec::{Best, Uncertainty};
@@ -40,18 +40,23 @@ fn shown(arranged: &Arranged, metrics: &[Metric], published: bool) -> String {
     let apart = arranged.fields.0.iter().chain(&arranged.fields.1).any(|field| *field == Field::Metric);
     let labels: Vec<&str> = metrics.iter().map(|metric| metric.label()).collect();
     let mut text = format!("{} in percent", labels.join(if apart { ", " } else { " / " }));
-    if published {
+    let own = values(arranged.cells());
+    let all = values(arranged.lines.iter().flat_map(|line| line.cells.iter().flatten()));
+    if published && own.iter().any(|value| value.published.is_some()) {
         text.push_str("; in brackets the published value, and ours minus it in points");
     }
-    if arranged
-        .cells()
-        .flat_map(|cell| cell.values.iter().flatten())
-        .any(|value| value.published.is_some_and(|p| p.recalled))
-    {
-        text.push_str(" († known from memory, not from the source)");
+    if arranged.lines.iter().any(|line| line.cells.iter().flatten().any(|cell| cell.reported)) {
+        text.push_str("; the last lines are published values alone");
+    }
+    if all.iter().any(|value| value.published.is_some_and(|published| published.recalled)) {
+        text.push_str("; † known from memory, not from the source");
     }
     text.push('.');
     text
+}
+
+fn values<'a>(cells: impl Iterator<Item = &'a ArrangedCell>) -> Vec<&'a ArrangedValue> {
+    cells.flat_map(|cell| cell.values.iter().flatten()).collect()
 }
 
 /// How the best values are marked.

@@ -65,7 +65,45 @@ pub(super) fn cell(
         n_id: count(|row| row.n_id),
         n_ood: count(|row| row.n_ood),
         rule: rows[0].rule.clone(),
+        reported: false,
     }))
+}
+
+/// The cell of a line of published numbers alone: what the source printed for what the column measured.
+pub(super) fn reported(
+    selection: &Selection<'_>,
+    place: &CellPlace<'_>,
+    published: &Compared<'_>,
+    method: &str,
+) -> Option<ArrangedCell> {
+    let columns = &selection.spec.columns;
+    let fixed = || columns.iter().zip(place.column);
+    let here =
+        |row: &&&Row| fixed().all(|(field, value)| *field == Field::Metric || selection.value(field, row) == **value);
+    let row = selection.rows.iter().find(here)?;
+    let shown = |metric: &&Metric| fixed().all(|(field, value)| *field != Field::Metric || metric.name() == value);
+    let value = |metric: &Metric| {
+        let published = published.reported(method, row, *metric)?;
+        Some(ArrangedValue {
+            metric: *metric,
+            value: published.value,
+            deviation: published.deviation.unwrap_or(0.0),
+            interval: None,
+            rank: Rank::Other,
+            published: Some(published),
+        })
+    };
+    let values: Vec<Option<ArrangedValue>> = place.metrics.iter().filter(shown).map(value).collect();
+    values.iter().any(Option::is_some).then(|| ArrangedCell {
+        values,
+        seeds: 0,
+        sets: None,
+        partial: false,
+        n_id: None,
+        n_ood: None,
+        rule: String::new(),
+        reported: true,
+    })
 }
 
 /// Fields in which rows of one cell may not differ. The sweep's cell is not among them: its keys are.

@@ -54,19 +54,20 @@ fn data(cell: &ArrangedCell, value: &ArrangedValue) -> [String; 12] {
     let number = |number: Option<f64>| number.map_or(String::new(), |number| number.to_string());
     let count = |count: Option<u64>| count.map_or(String::new(), |count| count.to_string());
     let published = value.published.map(|published| published.value);
+    let own = (!cell.reported).then_some(value.value);
     [
         value.metric.name().to_owned(),
-        value.value.to_string(),
+        number(own),
         number((cell.seeds > 1).then_some(value.deviation)),
         number(value.interval.map(|[low, _]| low)),
         number(value.interval.map(|[_, high]| high)),
-        cell.seeds.to_string(),
+        own.map_or(String::new(), |_| cell.seeds.to_string()),
         count(cell.sets.map(|sets| sets as u64)),
         count(cell.n_id),
         count(cell.n_ood),
         quoted(&cell.rule),
         number(published),
-        number(published.map(|published| value.value - published)),
+        number(own.zip(published).map(|(own, published)| own - published)),
     ]
 }
 

@@ -88,6 +88,8 @@ pub struct ArrangedCell {
     pub n_ood: Option<u64>,
     /// Rule of the operating point.
     pub rule: String,
+    /// Whether its values are published ones, which compete with none of ours.
+    pub reported: bool,
 }
 
 /// A metric's value. Fractions 0..1.

@@ -22,7 +22,7 @@ pub(super) fn mark(arranged: &mut Arranged, best: Best) {
     let mut competitions: BTreeMap<_, Vec<(f64, Place)>> = BTreeMap::new();
     for (line_at, line) in arranged.lines.iter().enumerate() {
         for (column_at, cell) in line.cells.iter().enumerate() {
-            let Some(cell) = cell.as_ref().filter(|cell| !cell.partial) else { continue };
+            let Some(cell) = cell.as_ref().filter(|cell| !cell.partial && !cell.reported) else { continue };
             let column = &arranged.column_values[column_at];
             let key = match best {
                 Best::Row => (line.values.clone(), task(&arranged.fields.1, column)),

@@ -8,7 +8,7 @@ use crate::metrics::Metric;
 use crate::published::Library;
 use crate::record::About;
 
-use super::cell::{CellPlace, cell};
+use super::cell::{CellPlace, cell, reported};
 use super::{ArrangeError, Arranged, ArrangedLine, caption, rank};
 use crate::table::field::{Field, MEAN, same_value};
 use crate::table::{Row, Table, TableSpec};
@@ -61,6 +61,18 @@ pub(super) fn arrange(
         }
         let labels = selection.labels(&spec.rows, line);
         arranged.lines.push(ArrangedLine { labels, cells, values: line.clone() });
+    }
+    for (published, method) in published.iter().flat_map(|p| p.choice.lines.iter().map(move |method| (p, method))) {
+        let cells = columns.iter().map(|column| {
+            let place = CellPlace { line: &[], column, metrics: &metrics };
+            reported(&selection, &place, published, method)
+        });
+        let line = |first: String| {
+            let rest = spec.rows.iter().skip(1).map(|_| String::new());
+            std::iter::once(first).chain(rest).collect::<Vec<String>>()
+        };
+        let labels = line(format!("{} (published)", spec.label(method)));
+        arranged.lines.push(ArrangedLine { labels, cells: cells.collect(), values: line(method.clone()) });
     }
     rank::mark(&mut arranged, spec.best());
     let published = published

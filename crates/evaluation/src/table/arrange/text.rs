@@ -29,7 +29,8 @@ impl Arranged {
     pub(super) fn cell_texts(&self, cell: Option<&ArrangedCell>, markup: &Markup) -> Vec<String> {
         let Some(cell) = cell else { return vec![markup.absent.to_owned()] };
         let text = |value: &Option<ArrangedValue>| {
-            value.as_ref().map_or_else(|| markup.absent.to_owned(), |value| self.value_text(value, cell.seeds, markup))
+            let Some(value) = value else { return markup.absent.to_owned() };
+            if cell.reported { self.reported_text(value, markup) } else { self.value_text(value, cell.seeds, markup) }
         };
         cell.values.iter().map(text).collect()
     }
@@ -40,10 +41,23 @@ impl Arranged {
         if let Some(sets) = cell.sets.filter(|_| cell.partial) {
             parts.push(format!("mean of {sets}"));
         }
-        if cell.seeds != self.usual_seeds() {
+        if cell.seeds != self.usual_seeds() && !cell.reported {
             parts.push(format!("n = {}", cell.seeds));
         }
         if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) }
+    }
+
+    /// A published value by itself, with the deviation that was printed.
+    fn reported_text(&self, value: &ArrangedValue, markup: &Markup) -> String {
+        let mut text = hundred(value.value, self.decimals);
+        let deviation = value.published.and_then(|published| published.deviation);
+        if let Some(deviation) = deviation.filter(|_| self.uncertainty == Uncertainty::Seeds) {
+            text = format!("{text}{}{}", markup.plus_minus, hundred(deviation, self.decimals));
+        }
+        if value.published.is_some_and(|published| published.recalled) {
+            text.push_str(markup.recalled);
+        }
+        text
     }
 
     fn value_text(&self, value: &ArrangedValue, seeds: usize, markup: &Markup) -> String {
@@ -84,8 +98,9 @@ impl Arranged {
         self.cells().map(|cell| cell.seeds).max().unwrap_or(1)
     }
 
+    /// The cells with values of ours.
     pub(super) fn cells(&self) -> impl Iterator<Item = &ArrangedCell> {
-        self.lines.iter().flat_map(|line| line.cells.iter().flatten())
+        self.lines.iter().flat_map(|line| line.cells.iter().flatten()).filter(|cell| !cell.reported)
     }
 
     /// Whether a line's label is the same as above, together with all labels to its left.
