@@ -7,7 +7,9 @@ use super::super::bars::{Bar, BarChart, BarSeries, bar_figure};
 use super::super::heatmap::{HeatmapChart, heatmap_figure};
 use super::super::spec::{BarsSpec, Facet, FigureSpec, HeatmapSpec, Over};
 use super::Drawn;
-use super::rows::{Measured, axis_label, by_subject, distinct, interval_note, measured, said, scores};
+use super::rows::{
+    Measured, Source, axis_label, by_subject, convention, distinct, interval_note, measured, rows_over, said, scores,
+};
 use crate::metrics::Metric;
 use crate::record::Record;
 use crate::table::Row;
@@ -42,7 +44,10 @@ pub(super) fn heatmaps<'a>(
                 let best = best(&cells, metric);
                 let Some((at, value)) = best else { continue };
                 let part = format!("{metric}-{}-{}", label.replace(' ', "-"), subject.stem());
-                let note = interval_note(cells.iter().flatten().copied(), metric);
+                let note = match cells.iter().flatten().map(|cell| cell.source).max() {
+                    Some(Source::Seeds(seeds)) => format!("means over {seeds} seeds"),
+                    _ => "one seed".to_owned(),
+                };
                 let chart = HeatmapChart {
                     title: String::new(),
                     x_label: x.to_owned(),
@@ -51,7 +56,7 @@ pub(super) fn heatmaps<'a>(
                     values: cells.iter().map(|cell| cell.map(|cell| cell.value)).collect(),
                     x_names: x_names.clone(),
                     y_names: y_names.clone(),
-                    note: note.replace("bars: standard deviation over", "means over").replace("one seed; bars: ", ""),
+                    note: format!("{}{note}", convention(metric)),
                 };
                 let described = format!(
                     "{} of {label} in percent over {x} and {y}, {}. Best: {} at {x} {}, {y} {}.",
@@ -141,7 +146,7 @@ pub(super) fn bars<'a>(
     }
     let facets = [&kind.x, &kind.series];
     let over = if facets.contains(&&Facet::Set) { Over::Sets } else { Over::Groups };
-    let rows: Vec<&Row> = by_subject(record, spec, over).into_values().flatten().collect();
+    let rows: Vec<&Row> = rows_over(record, spec, over).collect();
     let labels = scores(&rows);
     let value = |row: &Row, facet: &Facet| match facet {
         Facet::Set => row.ood_set.clone(),
@@ -183,7 +188,7 @@ pub(super) fn bars<'a>(
                 continue;
             }
             let said: Vec<String> =
-                rest.iter().filter(|(_, v)| !v.is_empty()).map(|(k, v)| format!("{k} {v}")).collect();
+                rest.iter().filter(|(_, v)| !v.is_empty()).map(|(k, v)| format!("{k} {v}").trim().to_owned()).collect();
             let stem: Vec<&str> =
                 rest.iter().map(|(_, value)| value.as_str()).filter(|value| !value.is_empty()).collect();
             let part = [metric.name()].into_iter().chain(stem).collect::<Vec<_>>().join("-");
@@ -195,7 +200,7 @@ pub(super) fn bars<'a>(
                 groups: groups.clone(),
                 series,
                 most: Some(100.0),
-                note: interval_note(all, metric).replace("bars:", "whiskers:"),
+                note: format!("{}{}", convention(metric), interval_note(all, metric).replace("bars:", "whiskers:")),
             };
             drawn.push(Drawn {
                 name: format!("bars-{part}"),

@@ -38,12 +38,13 @@ impl Subject<'_> {
 }
 
 /// The rows that are left, by subject.
-pub(super) fn by_subject<'a>(record: &'a Record, spec: &FigureSpec, of: Over) -> BTreeMap<Subject<'a>, Vec<&'a Row>> {
+pub(super) fn by_subject<'a>(
+    record: &'a Record,
+    spec: &'a FigureSpec,
+    of: Over,
+) -> BTreeMap<Subject<'a>, Vec<&'a Row>> {
     let mut subjects: BTreeMap<Subject<'_>, Vec<&Row>> = BTreeMap::new();
-    // A figure of chosen sets is one of sets.
-    let means = of == Over::Groups && spec.selection.set.is_all();
-    let rows = record.table.rows.iter().filter(|row| row.mean_of().is_some() == means && spec.selection.has_row(row));
-    for row in rows {
+    for row in rows_over(record, spec, of) {
         let subject = Subject {
             benchmark: &row.benchmark,
             protocol: &row.protocol,
@@ -54,6 +55,13 @@ pub(super) fn by_subject<'a>(record: &'a Record, spec: &FigureSpec, of: Over) ->
         subjects.entry(subject).or_default().push(row);
     }
     subjects
+}
+
+/// The rows that are left: means over groups, or sets, in the order of the table.
+pub(super) fn rows_over<'a>(record: &'a Record, spec: &'a FigureSpec, of: Over) -> impl Iterator<Item = &'a Row> {
+    // A figure of chosen sets is one of sets.
+    let means = of == Over::Groups && spec.selection.set.is_all();
+    record.table.rows.iter().filter(move |row| row.mean_of().is_some() == means && spec.selection.has_row(row))
 }
 
 /// The scores of rows in order: (detector, score), and its label: with the detector where two share a score's name.
@@ -145,12 +153,16 @@ pub(super) fn interval_note(measured: impl IntoIterator<Item = Measured>, metric
     }
 }
 
-/// A metric's name on an axis, in percent, with its convention.
+/// A metric's name on an axis, in percent.
 pub(super) fn axis_label(metric: Metric) -> String {
+    format!("{}, %", metric.label())
+}
+
+/// Small print on what a metric is, where its name does not say; more may follow it.
+pub(super) fn convention(metric: Metric) -> String {
     match metric {
-        Metric::Fpr95Id => "FPR95, % of OOD accepted at 95 % of ID accepted".to_owned(),
-        Metric::Fpr95Ood => "FPR95, % of ID rejected at 95 % of OOD caught".to_owned(),
-        other => format!("{}, %", other.label()),
+        Metric::Auroc => String::new(),
+        other => format!("{}: {}; ", other.label(), other.description()),
     }
 }
 

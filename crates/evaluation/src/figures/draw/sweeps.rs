@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use super::super::spec::{FigureSpec, SweepSpec};
 use super::super::{FigureError, LineChart, LinePoint, LineSeries, line_figure};
 use super::Drawn;
-use super::rows::{Measured, axis_label, by_subject, distinct, interval_note, measured, numbers, said, scores};
+use super::rows::{
+    Measured, axis_label, by_subject, convention, distinct, interval_note, measured, numbers, said, scores,
+};
 use crate::metrics::Metric;
 use crate::record::Record;
 use crate::table::Row;
@@ -102,7 +104,7 @@ fn chart(rows: &[&Row], key: &str, metric: Metric) -> (LineChart, String) {
         series,
         x_names: if places.is_some() { Vec::new() } else { names },
         y_limits: Some((0.0, 100.0)),
-        note: interval_note(all, metric),
+        note: format!("{}{}", convention(metric), interval_note(all, metric)),
     };
     (chart, words.join("; "))
 }
