@@ -322,7 +322,8 @@ fn steps_and_layers_are_found_by_the_names_of_scores() {
     let layers = drawn(&record, json!({"kind": "layers", "score": "mfsim"}));
     assert_eq!(names(&layers), ["layers-mfsim-native"]);
     // Two classes, two sets, three layers: a median each.
-    assert_eq!(layers[0].figure.svg.matches("stroke-width=\"18\"").count() - strokes_of_legend(&layers[0]), 12);
+    let swatches = 2;
+    assert_eq!(layers[0].figure.svg.matches("stroke-width=\"18\"").count() - swatches, 12);
     rendered("places-", &[steps, layers].concat());
     let error = refused(&record, json!({"kind": "layers", "score": "mse"}));
     assert!(error.contains("add the score `mse: {layers: [1, 2, 3]}`"), "{error}");
@@ -332,11 +333,6 @@ fn steps_and_layers_are_found_by_the_names_of_scores() {
         "figure steps: the record has not got scores at steps, such as mse-t10; add the score `mse: {steps: all}` to the detector's \
          `scores`"
     );
-}
-
-/// Swatches of filled areas are drawn with the same width.
-fn strokes_of_legend(figure: &NamedFigure) -> usize {
-    figure.figure.svg.matches("stroke-width=\"18\"").count() % 12
 }
 
 fn cloud(view: &str, run: &str) -> PointCloud {

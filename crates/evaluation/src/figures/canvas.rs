@@ -41,20 +41,21 @@ pub(super) fn text_width(text: &str, size: f64) -> f64 {
     text.chars().map(|c| f64::from(advance(c))).sum::<f64>() / 2048.0 * size
 }
 
-/// A text cut to a width, with an ellipsis where it was cut.
+/// A text cut to a width: the ends of names tell as much as their beginnings, so that the middle is left out.
 pub(super) fn fitted(text: &str, width: f64, size: f64) -> String {
     if text_width(text, size) <= width {
         return text.to_owned();
     }
-    let mut short = String::new();
-    for c in text.chars() {
-        short.push(c);
-        if text_width(&short, size) + size * 0.8 > width {
-            break;
-        }
-    }
-    short.pop();
-    format!("{}…", short.trim_end())
+    let characters: Vec<char> = text.chars().collect();
+    let short = |kept: usize| {
+        let (head, tail) = (kept.div_ceil(2), kept / 2);
+        let head: String = characters[..head].iter().collect();
+        let tail: String = characters[characters.len() - tail..].iter().collect();
+        format!("{}…{}", head.trim_end(), tail.trim_start())
+    };
+    // The ellipsis is wider than a character that is not known.
+    let fits = |text: &String| text_width(text, size) + 0.4 * size <= width;
+    (1..characters.len()).rev().map(short).find(fits).unwrap_or_else(|| "…".to_owned())
 }
 
 /// A text on at most so many lines of a width, broken at spaces; the last one is cut where it is too long.
@@ -143,7 +144,7 @@ pub(super) struct Canvas<'a> {
 }
 
 impl Canvas<'_> {
-    /// A filled rectangle between two corners.
+    /// A filled rectangle between two opposite corners.
     pub fn rectangle(
         &mut self,
         from: (f64, f64),
@@ -152,7 +153,8 @@ impl Canvas<'_> {
         opacity: f64,
     ) -> Result<(), FigureError> {
         let style = ShapeStyle { color: fill.mix(opacity), filled: true, stroke_width: 0 };
-        self.backend.draw_rect(at(from), at(to), &style, true).map_err(error)
+        let (low, high) = ((from.0.min(to.0), from.1.min(to.1)), (from.0.max(to.0), from.1.max(to.1)));
+        self.backend.draw_rect(at(low), at(high), &style, true).map_err(error)
     }
 
     /// A filled polygon.

@@ -28,7 +28,7 @@ pub struct ContactRow {
 /// Side of a picture, distance between two, height of a row with its heading and scores.
 const SIDE: f64 = 64.0;
 const GAP: f64 = 8.0;
-const ROW: f64 = 18.0 + SIDE + 18.0;
+const ROW: f64 = 18.0 + SIDE + 26.0;
 const EDGE: f64 = 14.0;
 /// Between the two halves of a row.
 const MIDDLE: f64 = 26.0;

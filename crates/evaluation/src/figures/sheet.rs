@@ -75,7 +75,11 @@ impl Sheet {
     }
 
     fn note_lines(&self) -> Vec<String> {
-        self.notes.iter().flat_map(|note| wrapped(note, self.text_width(), TICK, MOST_LINES)).collect()
+        self.notes
+            .iter()
+            .flat_map(|note| note.split('\n'))
+            .flat_map(|note| wrapped(note, self.text_width(), TICK, MOST_LINES))
+            .collect()
     }
 
     fn head(&self) -> f64 {

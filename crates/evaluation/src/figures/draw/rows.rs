@@ -146,7 +146,7 @@ pub(super) fn interval_note(measured: impl IntoIterator<Item = Measured>, metric
     match measured.into_iter().map(|measured| measured.source).max() {
         Some(Source::Seeds(seeds)) => format!("bars: standard deviation over {seeds} seeds"),
         Some(Source::Row) if metric == Metric::Auroc => {
-            "one seed; bars: 95 % interval (DeLong; bootstrap of means)".to_owned()
+            "one seed; bars: 95 % interval (DeLong; of means: bootstrap)".to_owned()
         }
         Some(Source::Row) => "one seed; bars: 95 % bootstrap interval".to_owned(),
         Some(Source::None) | None => "one seed".to_owned(),
@@ -158,11 +158,11 @@ pub(super) fn axis_label(metric: Metric) -> String {
     format!("{}, %", metric.label())
 }
 
-/// Small print on what a metric is, where its name does not say; more may follow it.
+/// Small print on what a metric is, where its name does not say; more may follow it on a line of its own.
 pub(super) fn convention(metric: Metric) -> String {
     match metric {
         Metric::Auroc => String::new(),
-        other => format!("{}: {}; ", other.label(), other.description()),
+        other => format!("{}: {}\n", other.label(), other.description()),
     }
 }
 
