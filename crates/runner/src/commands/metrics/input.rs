@@ -1,6 +1,6 @@
 //! The columns of a score file as detectors, OOD sets and predictions.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use oodlab_evaluation::metrics::classification::{PredictionError, Predictions};
 use oodlab_evaluation::scores::{ScoreError, ScoreFile, number_behind};
 
@@ -144,7 +144,7 @@ fn predictions(file: &ScoreFile, arguments: &MetricsArguments, label: &str, id_r
     let confidence = match &arguments.confidence {
         None => Vec::new(),
         Some(column) => {
-            let values = file.numbers(column).with_context(|| "--confidence")?;
+            let values = file.numbers(column)?;
             id_rows.iter().map(|&row| values[row]).collect()
         }
     };
