@@ -24,6 +24,7 @@ struct Case {
     average_precision_out: f64,
     average_precision_in: f64,
     detection_error: f64,
+    autc: f64,
 }
 
 const OOD_RULES: [FprRule; 3] = [FprRule::FirstAtLeast, FprRule::FirstAtLeastSklearnDrop, FprRule::Nearest];
@@ -47,6 +48,7 @@ fn cases() -> [Case; 5] {
             average_precision_out: 0.749_088_528_1,
             average_precision_in: 0.829_174_186_5,
             detection_error: 0.316_666_666_7,
+            autc: 0.377_742_675_4,
         },
         Case {
             name: "metrics B (equal classes)",
@@ -60,6 +62,7 @@ fn cases() -> [Case; 5] {
             average_precision_out: 0.5,
             average_precision_in: 0.5,
             detection_error: 0.5,
+            autc: 0.5,
         },
         Case {
             name: "metrics C (heavy ties)",
@@ -73,6 +76,7 @@ fn cases() -> [Case; 5] {
             average_precision_out: 0.544_047_619_0,
             average_precision_in: 0.870_729_270_7,
             detection_error: 0.2625,
+            autc: 0.28125,
         },
         Case {
             name: "metrics D (constant scores)",
@@ -86,6 +90,7 @@ fn cases() -> [Case; 5] {
             average_precision_out: 0.411_764_705_9,
             average_precision_in: 0.588_235_294_1,
             detection_error: 0.5,
+            autc: 0.5,
         },
         Case {
             name: "metrics E (perfect separation)",
@@ -99,6 +104,7 @@ fn cases() -> [Case; 5] {
             average_precision_out: 1.0,
             average_precision_in: 1.0,
             detection_error: 0.0,
+            autc: 0.155_172_413_8,
         },
     ]
 }
@@ -134,6 +140,7 @@ fn check(case: &Case) -> Outcome {
     add("average precision, OOD positive".into(), counts.average_precision(Positive::Ood), case.average_precision_out);
     add("average precision, ID positive".into(), counts.average_precision(Positive::Id), case.average_precision_in);
     add("detection error".into(), counts.detection_error(), case.detection_error);
+    add("AUTC".into(), counts.autc(), case.autc);
     findings.outcome()
 }
 

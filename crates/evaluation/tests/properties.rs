@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
-use oodlab_evaluation::{Counts, FprRule, MetricError, Metrics, Positive, Warning, evaluate};
+use oodlab_evaluation::metrics::bootstrap::{BootstrapConfig, Replicates};
+use oodlab_evaluation::metrics::classification::{accuracy, oscr};
+use oodlab_evaluation::{Counts, FprRule, Metric, MetricError, Metrics, Positive, Recall, Warning, evaluate};
 use proptest::prelude::*;
 
 /// Scores with many ties, some infinite.
@@ -90,6 +92,8 @@ proptest! {
         prop_assert!((counts.auroc() + swapped.auroc() - 1.0).abs() < 1e-15);
         let mirrored = Counts::new(&negated(&ood), &negated(&id)).unwrap();
         prop_assert_eq!(counts.auroc(), mirrored.auroc());
+        prop_assert_eq!(counts.detection_error(), mirrored.detection_error());
+        prop_assert!((counts.autc() - mirrored.autc()).abs() < 1e-12);
         for positive in [Positive::Id, Positive::Ood] {
             prop_assert_eq!(counts.aupr(positive), mirrored.aupr(positive.other()));
             prop_assert_eq!(counts.average_precision(positive), mirrored.average_precision(positive.other()));
@@ -103,12 +107,64 @@ proptest! {
     fn everything_is_a_fraction((id, ood) in scores()) {
         for rule in FprRule::ALL {
             let m = evaluate(&id, &ood, rule).unwrap();
-            for value in [m.auroc, m.auroc_low, m.auroc_high, m.aupr_in, m.aupr_out, m.fpr95_id, m.fpr95_ood] {
+            let values = Metric::OF_SCORES.into_iter().filter_map(|metric| m.value(metric));
+            for value in values.chain([m.auroc_low, m.auroc_high]) {
                 prop_assert!((0.0..=1.0 + 1e-15).contains(&value), "{:?}", m);
             }
             prop_assert!(m.auroc_low <= m.auroc && m.auroc <= m.auroc_high);
         }
         prop_assert!(Counts::new(&id, &ood).unwrap().detection_error() <= 0.5);
+    }
+
+    #[test]
+    fn fpr_rises_with_recall((id, ood) in scores(), low in 1u32..=1000, high in 1u32..=1000) {
+        let counts = Counts::new(&id, &ood).unwrap();
+        let recall = |thousandths: u32| Recall::new(f64::from(thousandths) / 1000.0).unwrap();
+        let (low, high) = (recall(low.min(high)), recall(low.max(high)));
+        for positive in [Positive::Id, Positive::Ood] {
+            for rule in FprRule::ALL {
+                let (at_low, at_high) = (counts.fpr_at(positive, low, rule), counts.fpr_at(positive, high, rule));
+                prop_assert!(0.0 <= at_low && at_low <= at_high && at_high <= 1.0, "{}: {} {}", rule, at_low, at_high);
+            }
+        }
+    }
+
+    #[test]
+    fn bootstrap_values_are_fractions_and_intervals_lie_within_them((id, ood) in scores(), seed in 0u64..1000) {
+        let config = BootstrapConfig { replicates: 25, seed };
+        for rule in FprRule::ALL {
+            let replicates = Replicates::draw(&id, &ood, "set", rule, config).unwrap();
+            for metric in Metric::OF_SCORES {
+                let values = replicates.values(metric);
+                prop_assert!(values.iter().all(|value| (0.0..=1.0 + 1e-15).contains(value)), "{} {:?}", metric, values);
+                let [low, high] = replicates.interval(metric).unwrap();
+                let (least, most) = values.iter().fold((2.0f64, -1.0f64), |(a, b), &x| (a.min(x), b.max(x)));
+                prop_assert!(least <= low && low <= high && high <= most);
+            }
+        }
+    }
+
+    #[test]
+    fn shifted_scores_draw_the_same_images((id, ood) in scores()) {
+        // A detector that ranks alike has the same replicates: images are drawn, not scores.
+        let config = BootstrapConfig { replicates: 10, seed: 7 };
+        let draw = |scale: f64| {
+            let of = |values: &[f64]| values.iter().map(|x| scale * x).collect::<Vec<f64>>();
+            Replicates::draw(&of(&id), &of(&ood), "set", FprRule::FirstAtLeast, config).unwrap()
+        };
+        let difference = Replicates::difference(&draw(1.0), &draw(4.0));
+        prop_assert!(difference.values(Metric::Auroc).iter().all(|&value| value == 0.0));
+        prop_assert!(difference.values(Metric::Fpr95Id).iter().all(|&value| value == 0.0));
+    }
+
+    #[test]
+    fn oscr_is_the_share_of_right_pairs_in_order((id, ood) in scores(), right in prop::collection::vec(any::<bool>(), 60)) {
+        let correct = &right[..id.len()];
+        let rightly: Vec<f64> = id.iter().zip(correct).filter(|(_, right)| **right).map(|(&score, _)| score).collect();
+        let want = half_pairs(&rightly, &ood) as f64 / (2 * id.len() * ood.len()) as f64;
+        prop_assert_eq!(oscr(correct, &id, &ood).unwrap(), want);
+        prop_assert!(want <= accuracy(correct).unwrap());
+        prop_assert_eq!(oscr(&vec![true; id.len()], &id, &ood).unwrap(), Counts::new(&id, &ood).unwrap().auroc());
     }
 
     #[test]

@@ -295,6 +295,18 @@ mod tests {
     }
 
     #[test]
+    fn threads_change_nothing() {
+        let (id, ood) = scores();
+        let draw = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let config = BootstrapConfig { replicates: 101, seed: 1 };
+            pool.install(|| Replicates::draw(&id, &ood, "far", FprRule::Percentile95Strict, config).unwrap())
+        };
+        let one = draw(1);
+        assert!([2, 3, 8].into_iter().all(|threads| draw(threads) == one));
+    }
+
+    #[test]
     fn replicates_are_limited() {
         let draw = |replicates| {
             let config = BootstrapConfig { replicates, seed: 0 };
