@@ -1,5 +1,7 @@
 //! Ours against published.
 
+use std::collections::BTreeSet;
+
 use oodlab_base::text;
 
 use crate::metrics::Metric;
@@ -203,7 +205,13 @@ impl Compared<'_> {
     /// Means that are over other sets than the published ones.
     fn means(&self, matched: &[&Row], table: &Table) -> Vec<String> {
         let mut reasons = Vec::new();
+        let mut seen = BTreeSet::new();
         for mean in matched.iter().filter(|row| row.mean_of().is_some()) {
+            // One a group and method, not one a seed and cell.
+            let names = [&mean.benchmark, &mean.id_set, &mean.protocol, &mean.group, &mean.detector, &mean.score];
+            if !seen.insert(names) {
+                continue;
+            }
             let Some(entry) = self.beside(mean) else { continue };
             // Sources that print group means alone do not say what was meaned in numbers.
             let mut theirs: Vec<&str> = self

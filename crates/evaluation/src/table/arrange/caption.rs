@@ -1,5 +1,6 @@
 //! What a reader must know to use an arranged table's numbers.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::metrics::{FprRule, Metric};
@@ -149,31 +150,32 @@ fn repeated(field: &Field, value: &str, selection: &Selection<'_>) -> bool {
 /// How many images each number rests on, and which sets a mean is over.
 fn sizes(selection: &Selection<'_>) -> Vec<String> {
     let mut notes = Vec::new();
-    let means: Vec<&&Row> = selection.rows.iter().filter(|row| row.mean_of().is_some()).collect();
-    let members = |mean: &Row| -> Vec<&Row> {
-        let same = |row: &&Row| {
-            row.mean_of().is_none()
-                && (&row.experiment, &row.benchmark, &row.id_set, &row.group, &row.protocol)
-                    == (&mean.experiment, &mean.benchmark, &mean.id_set, &mean.group, &mean.protocol)
-        };
-        selection.table.rows.iter().filter(same).collect()
+    let key = |row: &'_ Row| {
+        let parts = [&row.experiment, &row.benchmark, &row.id_set, &row.group, &row.protocol];
+        parts.map(String::clone)
     };
+    let means = selection.rows.iter().filter(|row| row.mean_of().is_some());
+    // One a group, not one a score and seed.
+    let means: BTreeMap<_, &Row> = means.rev().map(|row| (key(row), *row)).collect();
+    let mut members: BTreeMap<_, Vec<&Row>> = means.keys().map(|key| (key.clone(), Vec::new())).collect();
+    for row in selection.table.rows.iter().filter(|row| row.mean_of().is_none()) {
+        if let Some(of) = members.get_mut(&key(row)) {
+            of.push(row);
+        }
+    }
+    let several = distinct(selection.rows.iter().map(|row| &row.id_set)).len() > 1;
     // Of the sets that are shown, and of those that are only meaned over.
     let mut rows: Vec<&Row> = selection.rows.iter().copied().filter(|row| row.mean_of().is_none()).collect();
     let mut groups: Vec<String> = Vec::new();
-    for mean in &means {
-        let of = members(mean);
+    for key in distinct(selection.rows.iter().filter(|row| row.mean_of().is_some()).map(|row| key(row))) {
+        let (Some(mean), Some(of)) = (means.get(&key), members.get(&key)) else { continue };
         let sets = distinct(of.iter().map(|row| row.ood_set.as_str()));
-        let of_id = if selection.rows.iter().all(|row| row.id_set == mean.id_set) {
-            String::new()
-        } else {
-            format!("{}, ", mean.id_set)
-        };
+        let of_id = if several { format!("{}, ", mean.id_set) } else { String::new() };
         let text = format!("{of_id}{} of {}: {}", mean.group, sets.len(), sets.join(", "));
         if !sets.is_empty() && !groups.contains(&text) {
             groups.push(text);
         }
-        rows.extend(of);
+        rows.extend(of.iter().copied());
     }
     if !means.is_empty() {
         let over = if groups.is_empty() { String::new() } else { format!(" ({})", groups.join("; ")) };

@@ -7,9 +7,9 @@ use crate::published::Compared;
 
 use super::select::{Selection, distinct};
 use super::{ArrangeError, ArrangedCell, ArrangedValue, Rank};
+use crate::table::Row;
 use crate::table::field::Field;
 use crate::table::layout::OverSeeds;
-use crate::table::{Row, Table};
 
 /// Where a cell stands, and the metrics of the table.
 pub(super) struct CellPlace<'a> {
@@ -18,28 +18,24 @@ pub(super) struct CellPlace<'a> {
     pub metrics: &'a [Metric],
 }
 
-/// The cell at that place; `None` where nothing was measured.
+/// The cell at that place, from the rows that fall into it; `None` where nothing was measured.
 pub(super) fn cell(
     selection: &Selection<'_>,
     place: &CellPlace<'_>,
+    rows: &[&Row],
     published: Option<&Compared<'_>>,
 ) -> Result<Option<ArrangedCell>, ArrangeError> {
     let spec = selection.spec;
     let mut metrics = place.metrics.to_vec();
-    let mut fixed: Vec<(&Field, &String)> = Vec::new();
     for (field, value) in spec.fields().zip(place.line.iter().chain(place.column)) {
-        if *field == Field::Metric {
-            metrics.retain(|metric| metric.name() == value);
-        } else {
-            fixed.push((field, value));
-        }
+        metrics.retain(|metric| *field != Field::Metric || metric.name() == value);
     }
-    let here = |row: &Row| fixed.iter().all(|(field, value)| selection.value(field, row) == **value);
-    let rows: Vec<&Row> = selection.rows.iter().copied().filter(|row| here(row)).collect();
-    let Some(first) = rows.first() else { return Ok(None) };
-    unambiguous(selection, place, &rows)?;
-    let rows = whole(rows.clone());
-    let sets = first.mean_of().and(rows[0].mean_of());
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    unambiguous(selection, place, rows)?;
+    let rows = whole(rows.to_vec());
+    let sets = rows[0].mean_of();
     let value = |metric: Metric| -> Option<ArrangedValue> {
         let values: Vec<f64> = rows.iter().map(|row| row.value(metric)).collect::<Option<_>>()?;
         let over = OverSeeds::of(&values);
@@ -61,7 +57,7 @@ pub(super) fn cell(
         values: metrics.into_iter().map(value).collect(),
         seeds: rows.len(),
         sets,
-        partial: sets.is_some_and(|sets| sets < most_sets(selection.table, rows[0])),
+        partial: sets.is_some_and(|sets| sets < selection.most_sets(rows[0])),
         n_id: count(|row| row.n_id),
         n_ood: count(|row| row.n_ood),
         rule: rows[0].rule.clone(),
@@ -156,15 +152,6 @@ fn whole(mut rows: Vec<&Row>) -> Vec<&Row> {
     let most = rows.iter().filter_map(|row| row.mean_of()).max();
     rows.retain(|row| row.mean_of() == most);
     rows
-}
-
-/// The most sets that a mean over the same group has.
-fn most_sets(table: &Table, row: &Row) -> usize {
-    let same = |other: &&Row| {
-        (&other.experiment, &other.benchmark, &other.id_set, &other.group)
-            == (&row.experiment, &row.benchmark, &row.id_set, &row.group)
-    };
-    table.rows.iter().filter(same).filter_map(Row::mean_of).max().unwrap_or(0)
 }
 
 fn interval(rows: &[&Row], metric: Metric) -> Option<[f64; 2]> {

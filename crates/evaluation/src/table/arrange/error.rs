@@ -26,18 +26,16 @@ pub enum ArrangeError {
         hint: String,
     },
     /// A condition that no row meets.
-    #[error("table {table:?}, where.{field}: expected {known}, found {found}{hint}")]
+    #[error("table {table:?}, where.{field}: expected {known}, found {found}")]
     NoSuchValue {
         /// Name of the table.
         table: String,
         /// The field.
         field: String,
-        /// What was asked for.
+        /// What was asked for, with the value that was perhaps meant.
         found: String,
         /// The values there are.
         known: String,
-        /// The value that was perhaps meant.
-        hint: String,
     },
     /// Conditions that are met, but by no row together.
     #[error("table {table:?}: no row meets all of its conditions; without where.{field} there are {field} {known}")]
@@ -96,6 +94,6 @@ pub enum ArrangeError {
         /// Name of the table.
         table: String,
         /// What is wrong with them.
-        source: PublishedError,
+        source: Box<PublishedError>,
     },
 }

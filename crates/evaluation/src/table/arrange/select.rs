@@ -1,6 +1,6 @@
 //! Which rows are meant, and where each stands.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use oodlab_base::text;
 
@@ -20,6 +20,13 @@ pub(super) struct Selection<'a> {
     pub rows: Vec<&'a Row>,
     /// Whether means of several groups are among them, which must be told apart then.
     groups_of_means: bool,
+    /// The most sets that a mean over a group has, by experiment, benchmark, ID set and group.
+    most_sets: BTreeMap<[&'a str; 4], usize>,
+}
+
+/// What means over the same group have in common.
+fn group_of(row: &Row) -> [&str; 4] {
+    [&row.experiment, &row.benchmark, &row.id_set, &row.group]
 }
 
 pub(super) fn arrange(
@@ -34,7 +41,7 @@ pub(super) fn arrange(
         .as_ref()
         .map(|choice| library.compared(choice, &spec.values, about))
         .transpose()
-        .map_err(|source| ArrangeError::Published { table: spec.name.clone(), source })?;
+        .map_err(|source| ArrangeError::Published { table: spec.name.clone(), source: Box::new(source) })?;
     let metrics = published.as_ref().map_or_else(|| spec.values.clone(), |published| published.metrics.clone());
     selection.has_metrics(&metrics)?;
     let lines = selection.places(&spec.rows, &metrics);
@@ -53,11 +60,18 @@ pub(super) fn arrange(
         fields: (spec.rows.clone(), spec.columns.clone()),
         column_values: columns.clone(),
     };
+    let mut rows: BTreeMap<(Vec<String>, Vec<String>), Vec<&Row>> = BTreeMap::new();
+    for row in &selection.rows {
+        let place = (selection.values(&spec.rows, row), selection.values(&spec.columns, row));
+        rows.entry(place).or_default().push(row);
+    }
     for line in &lines {
         let mut cells = Vec::new();
         for column in &columns {
             let place = CellPlace { line, column, metrics: &metrics };
-            cells.push(cell(&selection, &place, published.as_ref())?);
+            let here = (without_metric(&spec.rows, line), without_metric(&spec.columns, column));
+            let rows = rows.get(&here).map(Vec::as_slice).unwrap_or_default();
+            cells.push(cell(&selection, &place, rows, published.as_ref())?);
         }
         let labels = selection.labels(&spec.rows, line);
         arranged.lines.push(ArrangedLine { labels, cells, values: line.clone() });
@@ -78,11 +92,17 @@ pub(super) fn arrange(
     let published = published
         .map(|published| published.notes(&selection.rows, table))
         .transpose()
-        .map_err(|source| ArrangeError::Published { table: spec.name.clone(), source })?;
+        .map_err(|source| ArrangeError::Published { table: spec.name.clone(), source: Box::new(source) })?;
     arranged.marks = caption::marks(&selection, &arranged);
     arranged.notes = caption::notes(&selection, &arranged, &metrics, published.is_some());
     arranged.details = caption::details(&selection, published.unwrap_or_default());
     Ok(arranged)
+}
+
+/// A place as rows know it.
+fn without_metric(fields: &[Field], place: &[String]) -> Vec<String> {
+    let value = |(field, value): (&Field, &String)| if *field == Field::Metric { String::new() } else { value.clone() };
+    fields.iter().zip(place).map(value).collect()
 }
 
 /// What a column of labels is headed.
@@ -110,12 +130,12 @@ impl<'a> Selection<'a> {
         for (field, choice) in &spec.conditions {
             let known = distinct(table.rows.iter().map(|row| field.value(row)));
             if !table.rows.iter().any(|row| meets(row, field, &choice.0)) {
-                let hint = choice.0.iter().map(|value| text::hint(value, known.iter().map(String::as_str)));
+                let hints = choice.0.iter().map(|value| text::hint(value, known.iter().map(String::as_str)));
+                let hint = hints.into_iter().find(|hint| !hint.is_empty()).unwrap_or_default();
                 return Err(ArrangeError::NoSuchValue {
                     table: name(),
                     field: field.name(),
-                    found: listed(choice.0.iter().map(String::as_str)),
-                    hint: hint.into_iter().find(|hint| !hint.is_empty()).unwrap_or_default(),
+                    found: format!("{}{hint}", listed(choice.0.iter().map(String::as_str))),
                     known: one_of(&known),
                 });
             }
@@ -133,7 +153,19 @@ impl<'a> Selection<'a> {
         }
         let groups = distinct(rows.iter().filter(|row| row.mean_of().is_some()).map(|row| row.group.clone()));
         let told = spec.fields().any(|field| *field == Field::Group);
-        Ok(Selection { spec, table, rows, groups_of_means: groups.len() > 1 && !told })
+        let mut most_sets: BTreeMap<[&str; 4], usize> = BTreeMap::new();
+        for row in &table.rows {
+            if let Some(sets) = row.mean_of() {
+                let most = most_sets.entry(group_of(row)).or_default();
+                *most = sets.max(*most);
+            }
+        }
+        Ok(Selection { spec, table, rows, groups_of_means: groups.len() > 1 && !told, most_sets })
+    }
+
+    /// The most sets that a mean over the same group has.
+    pub fn most_sets(&self, row: &Row) -> usize {
+        self.most_sets.get(&group_of(row)).copied().unwrap_or(0)
     }
 
     fn has_metrics(&self, metrics: &[Metric]) -> Result<(), ArrangeError> {
@@ -155,11 +187,15 @@ impl<'a> Selection<'a> {
         field.value(row)
     }
 
+    /// A row's values of several fields; nothing for the metric, of which a row has all.
+    fn values(&self, fields: &[Field], row: &Row) -> Vec<String> {
+        fields.iter().map(|field| self.value(field, row)).collect()
+    }
+
     /// The combinations of the fields' values that there are, in the order of the conditions and then of the result table.
     fn places(&self, fields: &[Field], metrics: &[Metric]) -> Vec<Vec<String>> {
         let ranks: Vec<BTreeMap<String, usize>> = fields.iter().map(|field| self.order(field)).collect();
-        let of_row = |row: &Row| -> Vec<String> { fields.iter().map(|field| self.value(field, row)).collect() };
-        let mut places = distinct(self.rows.iter().map(|row| of_row(row)));
+        let mut places = distinct(self.rows.iter().map(|row| self.values(fields, row)));
         if let Some(at) = fields.iter().position(|field| *field == Field::Metric) {
             let with = |place: &Vec<String>, metric: &Metric| {
                 let mut place = place.clone();
@@ -184,9 +220,10 @@ impl<'a> Selection<'a> {
         let groups = distinct(self.rows.iter().map(|row| &row.group));
         let asked = self.spec.conditions.get(field).map(|choice| choice.0.as_slice()).unwrap_or_default();
         let mut firsts: Vec<(usize, usize, bool, String)> = Vec::new();
+        let mut seen = BTreeSet::new();
         for row in &self.rows {
             let value = self.value(field, row);
-            if firsts.iter().all(|(.., known)| *known != value) {
+            if seen.insert(value.clone()) {
                 let place = asked.iter().position(|asked| matches(row, field, asked)).unwrap_or(asked.len());
                 let set = *field == Field::Set;
                 // A group's mean stands behind its sets; where the group is a label of its own, one place behind all sets does for each.
@@ -233,14 +270,9 @@ pub(super) fn matches(row: &Row, field: &Field, asked: &str) -> bool {
 }
 
 /// Each once, in order of first appearance.
-pub(super) fn distinct<T: PartialEq>(values: impl IntoIterator<Item = T>) -> Vec<T> {
-    let mut known = Vec::new();
-    for value in values {
-        if !known.contains(&value) {
-            known.push(value);
-        }
-    }
-    known
+pub(super) fn distinct<T: Ord + Clone>(values: impl IntoIterator<Item = T>) -> Vec<T> {
+    let mut seen = BTreeSet::new();
+    values.into_iter().filter(|value| seen.insert(value.clone())).collect()
 }
 
 fn one_of(known: &[String]) -> String {
