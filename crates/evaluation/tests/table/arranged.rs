@@ -1,12 +1,14 @@
 //! Tables as an experiment file asks for them.
 
 use std::collections::BTreeMap;
+use std::io::Cursor;
 
 use oodlab_evaluation::metrics::Metric;
 use oodlab_evaluation::published::Library;
 use oodlab_evaluation::record::{About, DetectorAbout, RunAbout, SetAbout};
 use oodlab_evaluation::table::{ArrangeError, Arranged};
 use oodlab_evaluation::{Table, TableSpec};
+use polars::prelude::{CsvReadOptions, SerReader};
 
 /// A sweep of the width over two sets far and one near, two scores, three seeds and two protocols; one set of one seed is missing.
 fn swept() -> Table {
@@ -269,6 +271,47 @@ published: {table: energy-cifar100, sets: {cifar100: cifar100}, lines: [MSP, Ene
     assert!(said.starts_with("published.lines: expected rows that are detectors"), "{said}");
     let said = spec(&text.replace("Energy]", "energy]")).arrange(&swept(), &About::default(), &Library::builtin());
     assert!(said.unwrap_err().to_string().contains("has no method \"energy\""));
+}
+
+proptest::proptest! {
+    /// Names hold what they may: no markup is broken by them.
+    #[test]
+    fn no_name_breaks_a_table(
+        names in proptest::collection::btree_set("[ -~é±−\\n\\t]{1,12}", 1..5),
+        caption in "[ -~]{0,20}",
+        score in "[ -~]{1,8}",
+    ) {
+        let rows: Vec<_> = names.iter().map(|name| super::row(0, &score, name, "far", 0.5)).collect();
+        let table = Table::new(rows);
+        let text = "{name: t, rows: [set, score], columns: [detector, metric], values: [auroc, fpr95_id]}";
+        let spec = TableSpec { caption, ..spec(text) };
+        let arranged = spec.arrange(&table, &About::default(), &Library::builtin()).unwrap();
+        super::latex_is_sound(&arranged.to_latex());
+        super::latex_is_sound(&table.to_latex());
+        let html = arranged.to_html();
+        for (open, close) in [("<th ", "</th>"), ("<td ", "</td>"), ("<p>", "</p>"), ("<tr>", "</tr>")] {
+            proptest::prop_assert_eq!(html.matches(open).count(), html.matches(close).count());
+        }
+        // Headings of two levels with two stubs above, a line a name; in all of it no tag but ours.
+        proptest::prop_assert_eq!(html.matches("</th>").count(), 2 + 1 + 2 + 2 * names.len());
+        let lines = arranged.to_markdown();
+        let lines: Vec<&str> = lines.lines().filter(|line| line.starts_with("| ")).collect();
+        proptest::prop_assert_eq!(lines.len(), names.len() + 1);
+        for line in lines {
+            let plain = line.replace("\\\\", "").replace("\\|", "");
+            proptest::prop_assert_eq!(plain.matches('|').count(), 5);
+        }
+        let csv = arranged.to_csv();
+        let frame = CsvReadOptions::default()
+            .with_infer_schema_length(Some(0))
+            .into_reader_with_file_handle(Cursor::new(csv.as_bytes()))
+            .finish()
+            .unwrap();
+        proptest::prop_assert_eq!(frame.height(), 2 * names.len());
+        let sets: std::collections::BTreeSet<String> =
+            frame.column("set").unwrap().str().unwrap().iter().flatten().map(str::to_owned).collect();
+        proptest::prop_assert_eq!(sets, names);
+    }
 }
 
 /// The experiment files in the documentation, as far as tables go.

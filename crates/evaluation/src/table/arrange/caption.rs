@@ -101,8 +101,15 @@ fn uncertainty(arranged: &Arranged) -> Vec<String> {
         notes.push(format!(
             "In square brackets the 95 % interval over images: DeLong's for the AUROC of a set, of a stratified bootstrap otherwise{several}."
         ));
-        if arranged.cells().flat_map(|cell| cell.values.iter().flatten()).any(|value| value.interval.is_none()) {
+        let values = values(arranged.cells());
+        if values.iter().any(|value| value.interval.is_none()) {
             notes.push("Values without brackets have no interval.".to_owned());
+        }
+        if values.iter().any(|value| value.interval.is_some_and(|[low, high]| low == high)) {
+            notes.push(
+                "Where all pairs are ordered alike (a perfectly separated set) an interval has no width and understates the uncertainty."
+                    .to_owned(),
+            );
         }
     }
     notes

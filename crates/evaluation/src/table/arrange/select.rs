@@ -237,10 +237,13 @@ impl<'a> Selection<'a> {
     }
 
     fn labels(&self, fields: &[Field], place: &[String]) -> Vec<String> {
+        let detector = fields.iter().position(|field| *field == Field::Detector).map(|at| &place[at]);
         let label = |(field, value): (&Field, &String)| {
             let shown = self.spec.label(value);
             match field {
                 _ if shown != value => shown.to_owned(),
+                // A score that is named as its detector says nothing new.
+                Field::Score if detector == Some(value) => String::new(),
                 Field::Metric => value.parse().map_or(value.clone(), |metric: Metric| metric.label().to_owned()),
                 _ => value.clone(),
             }
