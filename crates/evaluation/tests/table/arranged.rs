@@ -46,6 +46,9 @@ fn spec(text: &str) -> TableSpec {
     let spec: TableSpec = serde_yaml::from_str(text).unwrap();
     let back: TableSpec = serde_json::from_str(&serde_json::to_string(&spec).unwrap()).unwrap();
     assert_eq!(back, spec);
+    // As the configuration of an experiment reads it.
+    let value: serde_json::Value = serde_yaml::from_str(text).unwrap();
+    assert_eq!(serde_json::from_value::<TableSpec>(value).unwrap(), spec);
     spec
 }
 
