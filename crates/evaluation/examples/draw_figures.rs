@@ -1,22 +1,18 @@
-//! Draws figures of a results folder from its `table.csv` and `scores.parquet`:
+//! Draws figures of a results folder, whatever its experiment file asked for:
 //! `draw_figures results/quickstart out '[{"kind": "roc", "bands": true}]'`; without the list, the standing ones.
 
 use std::error::Error;
 use std::path::Path;
 
+use oodlab_evaluation::Record;
 use oodlab_evaluation::figures::{FigureSpec, draw};
-use oodlab_evaluation::scores::read_scores_parquet;
-use oodlab_evaluation::{Record, Table};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [results, out, specs @ ..] = arguments.as_slice() else {
         return Err("expected the folder of results and the folder of figures".into());
     };
-    let results = Path::new(results);
-    let table = Table::from_csv(&fs_err::read(results.join("table.csv"))?)?;
-    let scores = read_scores_parquet(&fs_err::read(results.join("scores.parquet"))?)?;
-    let record = Record { table, scores, ..Record::default() };
+    let record = Record::read(Path::new(results))?;
     let specs: Vec<FigureSpec> = match specs.first() {
         Some(json) => serde_json::from_str(json)?,
         None => FigureSpec::standing(&record),

@@ -12,6 +12,9 @@ const ENDS: [f64; 2] = [0.025, 0.975];
 /// The seed of all bands: a figure is a function of its scores.
 const SEED: Seed = Seed(0);
 
+/// Reads a curve at the places of a grid, from the samples of both classes at each threshold and the classes' sizes.
+type Reader = fn(&[[u32; 2]], [f64; 2], &[f64]) -> Vec<f64>;
+
 /// Scores of both classes by distinct threshold.
 pub(super) struct Ranked {
     /// For each sample of the negative and of the positive class, the place of its score among the distinct ones, the strictest first.
@@ -49,7 +52,7 @@ impl Ranked {
     }
 
     /// Samples of each class are drawn anew from their own class.
-    fn band(&self, grid: &[f64], at: fn(&[[u32; 2]], [f64; 2], &[f64]) -> Vec<f64>) -> Vec<(f64, f64, f64)> {
+    fn band(&self, grid: &[f64], at: Reader) -> Vec<(f64, f64, f64)> {
         let totals = [self.places[0].len() as f64, self.places[1].len() as f64];
         let stream = SEED.stream("figure bands");
         let curves: Vec<Vec<f64>> = (0..REPLICATES as u64)

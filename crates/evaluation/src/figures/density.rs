@@ -62,7 +62,7 @@ pub fn density_figure(
         .enumerate()
         .map(|(at, set)| LegendEntry { swatch: Swatch::Line(look(at), false), name: set.name.clone() });
     let name = format!("{} (in-distribution)", id.name);
-    let legend = std::iter::once(LegendEntry { swatch: Swatch::Fill(FAINT_ID), name })
+    let legend = std::iter::once(LegendEntry { swatch: Swatch::Fill(FAINT_ID, 0.35), name })
         .chain(lines)
         .chain([LegendEntry { swatch: Swatch::Rule, name: "95 % of ID accepted".to_owned() }])
         .collect();

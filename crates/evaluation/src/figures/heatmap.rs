@@ -32,8 +32,9 @@ const CELL: (f64, f64) = (54.0, 32.0);
 /// Width of the colour bar, and the room right of the frame for it.
 const BAR: f64 = 14.0;
 const BAR_ROOM: f64 = 96.0;
-/// A figure is at least so wide within its frame, so that title and labels have room.
+/// A figure is at least so large within its frame, so that title and labels have room.
 const LEAST_WIDTH: f64 = 220.0;
+const LEAST_HEIGHT: f64 = 120.0;
 /// Above this luminance of a cell its number is dark.
 const DARK_TEXT_FROM: f64 = 0.22;
 
@@ -51,7 +52,7 @@ pub fn heatmap_figure(chart: &HeatmapChart) -> Result<Figure, FigureError> {
     let (low, high) = (finite().fold(f64::INFINITY, f64::min), finite().fold(f64::NEG_INFINITY, f64::max));
     let shade = |value: f64| if high > low { (value - low) / (high - low) } else { 0.5 };
     let width = (CELL.0 * columns as f64).max(LEAST_WIDTH);
-    let frame = (width, CELL.1 * rows as f64);
+    let frame = (width, (CELL.1 * rows as f64).max(LEAST_HEIGHT));
     let (x, y) = (Axis::names(&chart.x_names), Axis::names(&chart.y_names));
     let widest = chart.y_names.iter().map(|name| text_width(name, TICK)).fold(0.0, f64::max).min(LONGEST_NAME);
     let sheet = Sheet {

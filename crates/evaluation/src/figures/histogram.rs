@@ -82,8 +82,8 @@ pub fn histogram_figure(title: &str, score: &str, panels: &[HistogramPanel]) -> 
         frame: if panels.len() == 1 { SINGLE_FRAME } else { FRAME },
         room: [60.0, 24.0, 14.0, 46.0],
         legend: vec![
-            entry(Swatch::Fill(ID), "in-distribution"),
-            entry(Swatch::Fill(OOD), "out-of-distribution"),
+            entry(Swatch::Fill(ID, 0.35), "in-distribution"),
+            entry(Swatch::Fill(OOD, 0.35), "out-of-distribution"),
             entry(Swatch::Rule, "95 % of ID accepted"),
         ],
         notes,

@@ -73,7 +73,7 @@ impl Panel {
         }
         if !y_label.is_empty() {
             canvas.upward_text(
-                &fitted(y_label, height + 20.0, LABEL),
+                &fitted(y_label, height + 50.0, LABEL),
                 (left - 7.0 - widest - 14.0, top + height / 2.0),
                 LABEL,
             )?;

@@ -22,7 +22,8 @@ pub(super) struct Sheet {
 /// What a legend shows before a name.
 pub(super) enum Swatch {
     Line(SeriesStyle, bool),
-    Fill(plotters::style::RGBColor),
+    /// An area and its opacity.
+    Fill(plotters::style::RGBColor, f64),
     Rule,
     /// A marker alone.
     Marker(SeriesStyle),
@@ -135,8 +136,8 @@ impl Sheet {
                             canvas.marker((x + SWATCH / 2.0, y), series)?;
                         }
                     }
-                    Swatch::Fill(colour) => {
-                        canvas.rectangle((x + 4.0, y - 5.0), (x + SWATCH, y + 5.0), colour, 0.35)?;
+                    Swatch::Fill(colour, opacity) => {
+                        canvas.rectangle((x + 4.0, y - 5.0), (x + SWATCH, y + 5.0), colour, opacity)?;
                         canvas.line(&[(x + 4.0, y - 5.0), (x + SWATCH, y - 5.0)], colour, style::CURVE, &[])?;
                     }
                     Swatch::Rule => canvas.line(&[from, to], INK, HAIR, RULE)?,

@@ -60,6 +60,8 @@ const SINGLE_FRAME: (f64, f64) = (400.0, 240.0);
 /// Width of a place with two boxes, in pixels.
 const PLACE: f64 = 34.0;
 const BOX: f64 = 11.0;
+/// A line of more places than these has no markers.
+const MARKED: usize = 20;
 /// Positive scores that span more than this factor get a logarithmic axis.
 const LOGARITHMIC_FROM: f64 = 50.0;
 
@@ -117,7 +119,7 @@ fn draw(title: &str, score: &str, panels: &[SpanPanel], look: &Look) -> Result<F
     let names = ["in-distribution", "out-of-distribution"];
     let swatch = |id: bool| match look {
         Look::Bands => Swatch::Line(style(id), true),
-        Look::Boxes => Swatch::Fill(style(id).colour),
+        Look::Boxes => Swatch::Fill(style(id).colour, opacity(id)),
     };
     let sheet = Sheet {
         title: title.to_owned(),
@@ -174,6 +176,11 @@ fn style(id: bool) -> SeriesStyle {
     SeriesStyle { colour, dash, marker, width: CURVE }
 }
 
+/// Of a box: ID is light, OOD is dark, in grey too.
+fn opacity(id: bool) -> f64 {
+    if id { 0.35 } else { 0.75 }
+}
+
 fn draw_band(canvas: &mut Canvas<'_>, panel: &Panel, spans: &[Span], id: bool) -> Result<(), FigureError> {
     let look = style(id);
     let line = |get: fn(&Span) -> f64| spans.iter().map(|span| (span.place, get(span))).collect::<Vec<_>>();
@@ -184,7 +191,8 @@ fn draw_band(canvas: &mut Canvas<'_>, panel: &Panel, spans: &[Span], id: bool) -
     }
     let means = panel.places(&line(|span| span.mean));
     canvas.line(&means, look.colour, look.width, look.dash)?;
-    for place in means {
+    // Many would be a thick line.
+    for place in means.into_iter().filter(|_| spans.len() <= MARKED) {
         canvas.marker(place, look)?;
     }
     Ok(())
@@ -200,7 +208,7 @@ fn draw_box(canvas: &mut Canvas<'_>, panel: &Panel, at: f64, span: &Span, id: bo
         canvas.line(&[(middle - 2.5, end), (middle + 2.5, end)], colour, 1.3 * HAIR, &[])?;
     }
     canvas.rectangle((left, p75), (right, p25), PAPER, 1.0)?;
-    canvas.rectangle((left, p75), (right, p25), colour, if id { 0.35 } else { 0.75 })?;
+    canvas.rectangle((left, p75), (right, p25), colour, opacity(id))?;
     canvas.line(&[(left, p75), (right, p75), (right, p25), (left, p25), (left, p75)], colour, HAIR, &[])?;
     canvas.line(&[(left, p50), (right, p50)], INK, 1.8, &[])
 }

@@ -117,6 +117,9 @@ impl FigureSpec {
     }
 }
 
+/// Draws under a title.
+type Drawing<'a> = Box<dyn FnOnce(&str) -> Result<Figure, FigureError> + 'a>;
+
 /// A figure to be drawn under a title.
 struct Drawn<'a> {
     /// File stem without a name from the entry.
@@ -127,7 +130,7 @@ struct Drawn<'a> {
     /// What tells it from the entry's others, in words.
     part_title: String,
     description: String,
-    draw: Box<dyn FnOnce(&str) -> Result<Figure, FigureError> + 'a>,
+    draw: Drawing<'a>,
 }
 
 /// A file stem made of a text: `-` for whatever is not allowed in one.
