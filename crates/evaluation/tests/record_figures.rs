@@ -499,6 +499,20 @@ fn extremes_are_drawn() {
     }
 }
 
+#[test]
+fn sections_in_the_documentation_are_read() {
+    let page = include_str!("../../../docs/figures.md");
+    let mut kinds: Vec<&str> = Vec::new();
+    for line in page.lines().map(str::trim_start).filter(|line| line.starts_with("- {kind:")) {
+        let specs: Vec<FigureSpec> = serde_yaml::from_str(line).unwrap();
+        kinds.extend(specs.iter().map(|spec| spec.kind.name()));
+    }
+    for kind in FigureKind::NAMES {
+        assert!(kinds.contains(&kind) && page.contains(&format!("## {kind}\n")), "{kind}");
+        assert!(page.contains(&format!("(figures/{kind}.png)")), "{kind}");
+    }
+}
+
 /// Only curves have bands.
 trait Tap {
     fn tap(self, kind: &str) -> Value;
