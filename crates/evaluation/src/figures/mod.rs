@@ -29,7 +29,7 @@ mod style;
 pub use bars::{Bar, BarChart, BarSeries, bar_figure};
 pub use contact_sheet::{ContactPicture, ContactRow, contact_sheet_figure};
 pub use density::{DensitySeries, density_figure};
-pub use draw::{NamedFigure, contact_sheet_samples, draw};
+pub use draw::{Drawings, NamedFigure, contact_sheet_samples, draw};
 pub use heatmap::{HeatmapChart, heatmap_figure};
 pub use histogram::{HistogramPanel, histogram_figure};
 pub use lines::{LineChart, LinePoint, LineSeries, line_figure, loss_figure, loss_figure_with};

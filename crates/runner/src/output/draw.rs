@@ -7,7 +7,7 @@ use anyhow::Result;
 use oodlab_base::Progress;
 use oodlab_base::file::write_atomic;
 use oodlab_evaluation::Record;
-use oodlab_evaluation::figures::{self, FigureSpec, NamedFigure};
+use oodlab_evaluation::figures::{Drawings, FigureSpec, NamedFigure};
 use oodlab_evaluation::metrics::comparisons_to_markdown;
 use oodlab_evaluation::published::Library;
 use oodlab_evaluation::report::{self, ReportFigure, ReportTable};
@@ -122,9 +122,10 @@ fn draw_figures(record: &Record, folder: &Path, bars: &Bars, undrawn: &mut Vec<S
     let folder = folder.join("figures");
     fs_err::create_dir_all(&folder)?;
     let task = bars.task("figures", "entries", specs.len() as u64, 0);
+    let mut drawing = Drawings::of(record);
     let (mut drawn, mut written) = (Vec::new(), BTreeSet::new());
     for spec in &specs {
-        match figures::draw(record, std::slice::from_ref(spec)) {
+        match drawing.entry(spec) {
             Ok(figures) => drawn.extend(figures),
             Err(error) => undrawn.push(error.to_string()),
         }

@@ -40,9 +40,31 @@ pub struct NamedFigure {
 /// # Errors
 /// When the record does not hold what a figure shows; the error says what to add to the experiment file.
 pub fn draw(record: &Record, specs: &[FigureSpec]) -> Result<Vec<NamedFigure>, FigureError> {
-    let mut figures: Vec<NamedFigure> = Vec::new();
-    let mut taken = BTreeSet::new();
-    for spec in specs {
+    let mut drawing = Drawings::of(record);
+    let entries = specs.iter().map(|spec| drawing.entry(spec)).collect::<Result<Vec<_>, _>>()?;
+    Ok(entries.into_iter().flatten().collect())
+}
+
+/// The figures of one record, entry by entry: one that cannot be drawn need not cost the others.
+pub struct Drawings<'a> {
+    record: &'a Record,
+    /// Names given so far.
+    taken: BTreeSet<String>,
+}
+
+impl<'a> Drawings<'a> {
+    /// Nothing drawn yet.
+    #[must_use]
+    pub fn of(record: &'a Record) -> Drawings<'a> {
+        Drawings { record, taken: BTreeSet::new() }
+    }
+
+    /// The figures of one entry, under names that no earlier one has.
+    ///
+    /// # Errors
+    /// As [`draw`].
+    pub fn entry(&mut self, spec: &FigureSpec) -> Result<Vec<NamedFigure>, FigureError> {
+        let record = self.record;
         let drawn = match &spec.kind {
             FigureKind::Roc(kind) => curves::roc(record, spec, kind)?,
             FigureKind::Pr(kind) => curves::pr(record, spec, kind)?,
@@ -63,17 +85,17 @@ pub fn draw(record: &Record, specs: &[FigureSpec]) -> Result<Vec<NamedFigure>, F
         if drawn.len() > MOST {
             return Err(FigureError::TooMany { kind: spec.kind.name(), found: drawn.len(), most: MOST });
         }
-        for mut figure in spec.named(drawn)? {
+        let mut figures = spec.named(drawn)?;
+        for figure in &mut figures {
             let stem = figure.name.clone();
             let mut number = 2;
-            while !taken.insert(figure.name.clone()) {
+            while !self.taken.insert(figure.name.clone()) {
                 figure.name = format!("{stem}-{number}");
                 number += 1;
             }
-            figures.push(figure);
         }
+        Ok(figures)
     }
-    Ok(figures)
 }
 
 impl FigureSpec {
