@@ -1,6 +1,11 @@
 //! The values of one column of a score file, whatever the format, and what they are read as.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
+
+/// Columns that were read, by name, each with its rows.
+pub(super) type Columns = BTreeMap<String, (usize, Cells)>;
 
 /// The values of a column, one a row (of numbers `width` a row).
 #[derive(Debug, Clone, PartialEq)]

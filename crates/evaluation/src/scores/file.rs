@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use polars::prelude::{Column, CsvReadOptions, DataFrame, DataType, ParquetReader, SerReader, Series};
 
-use super::cells::{BadCell, BadFlags, Cells};
+use super::cells::{BadCell, BadFlags, Cells, Columns};
 use super::read::{guarded, parquet_frame};
 use super::{ScoreError, json_lines, npz};
 
@@ -152,10 +152,8 @@ pub fn number_behind(prefix: &str, name: &str) -> Option<u64> {
     digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
 }
 
-type Columns = (Vec<String>, BTreeMap<String, (usize, Cells)>);
-
 /// A CSV file, every column as text: values are parsed where the row can be named.
-fn csv(path: &Path, select: &dyn Fn(&str) -> bool) -> Result<Columns, ScoreError> {
+fn csv(path: &Path, select: &dyn Fn(&str) -> bool) -> Result<(Vec<String>, Columns), ScoreError> {
     let bytes = fs_err::read(path)?;
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err(ScoreError::NoRows { path: path.to_owned() });
@@ -170,7 +168,7 @@ fn csv(path: &Path, select: &dyn Fn(&str) -> bool) -> Result<Columns, ScoreError
     Ok((names(&frame), selected(path, "CSV", &frame, select)?))
 }
 
-fn parquet(path: &Path, select: &dyn Fn(&str) -> bool) -> Result<Columns, ScoreError> {
+fn parquet(path: &Path, select: &dyn Fn(&str) -> bool) -> Result<(Vec<String>, Columns), ScoreError> {
     let file = fs_err::File::open(path)?;
     let length = file.metadata()?.len();
     let mut bytes = Vec::new();
@@ -181,7 +179,7 @@ fn parquet(path: &Path, select: &dyn Fn(&str) -> bool) -> Result<Columns, ScoreE
     })?;
     let wanted: Vec<String> = names.iter().filter(|name| select(name)).cloned().collect();
     if wanted.is_empty() {
-        return Ok((names, BTreeMap::new()));
+        return Ok((names, Columns::new()));
     }
     let frame = parquet_frame(path, Cursor::new(bytes.as_slice()), length, Some(&wanted))?;
     Ok((names, selected(path, "Parquet", &frame, select)?))
@@ -196,7 +194,7 @@ fn selected(
     format: &'static str,
     frame: &DataFrame,
     select: &dyn Fn(&str) -> bool,
-) -> Result<BTreeMap<String, (usize, Cells)>, ScoreError> {
+) -> Result<Columns, ScoreError> {
     let columns = frame.columns().iter().map(Column::as_materialized_series).filter(|column| select(column.name()));
     columns
         .map(|series| {

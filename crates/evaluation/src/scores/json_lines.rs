@@ -4,15 +4,12 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::cells::Cells;
+use super::cells::{Cells, Columns};
 
 /// The keys of the first object, and the values of those keys of any object that are selected; blank lines are skipped.
 ///
 /// The error says which row, counted from 1, is no object.
-pub(super) fn read(
-    text: &str,
-    select: &dyn Fn(&str) -> bool,
-) -> Result<(Vec<String>, BTreeMap<String, (usize, Cells)>), String> {
+pub(super) fn read(text: &str, select: &dyn Fn(&str) -> bool) -> Result<(Vec<String>, Columns), String> {
     let mut names = Vec::new();
     let mut columns: BTreeMap<String, Vec<Option<Value>>> = BTreeMap::new();
     let mut rows = 0;

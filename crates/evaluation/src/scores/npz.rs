@@ -1,13 +1,12 @@
 //! Scores in numpy's `.npz`: one array a column.
 
-use std::collections::BTreeMap;
 use std::io::{Read, Seek};
 
 use oodlab_formats::npy::{Header, Kind, elements};
 use oodlab_formats::npz::Npz;
 use oodlab_formats::{FormatError, Number};
 
-use super::cells::Cells;
+use super::cells::{Cells, Columns};
 
 /// Elements converted at once: memory grows with what was read, not with what a header says.
 const PIECE: usize = 1 << 14;
@@ -20,10 +19,10 @@ fn bad(what: impl std::fmt::Display) -> FormatError {
 pub(super) fn read(
     input: impl Read + Seek,
     select: &dyn Fn(&str) -> bool,
-) -> Result<(Vec<String>, BTreeMap<String, (usize, Cells)>), FormatError> {
+) -> Result<(Vec<String>, Columns), FormatError> {
     let mut file = Npz::open(input)?;
     let names = file.names().to_vec();
-    let mut columns = BTreeMap::new();
+    let mut columns = Columns::new();
     for name in names.iter().filter(|name| select(name)) {
         let column = file.read(name, |header, elements| column(header, elements));
         columns.insert(name.clone(), column.map_err(|error: FormatError| bad(format!("array {name:?}: {error}")))?);
