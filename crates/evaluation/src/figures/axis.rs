@@ -1,7 +1,7 @@
 //! Ranges, ticks and their labels.
 
-use super::canvas::text_width;
 use super::style::TICK;
+use super::text::text_width;
 
 /// Longer names on an axis are cut, in pixels.
 pub(super) const LONGEST_NAME: f64 = 170.0;

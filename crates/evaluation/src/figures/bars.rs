@@ -1,10 +1,11 @@
 //! A metric as grouped bars.
 
 use super::axis::{Axis, short};
-use super::canvas::{Anchor, picture, text_width};
+use super::canvas::{Anchor, picture};
 use super::panel::Panel;
 use super::sheet::{LegendEntry, Sheet, Swatch};
 use super::style::{self, HAIR, INK, PAPER};
+use super::text::text_width;
 use super::{Figure, FigureError};
 
 /// A bar: its value and the ends of its interval.

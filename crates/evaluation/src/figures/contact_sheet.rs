@@ -1,8 +1,9 @@
 //! Pictures of samples with their scores.
 
 use super::axis::short;
-use super::canvas::{Anchor, Canvas, fitted, picture, wrapped};
+use super::canvas::{Anchor, Canvas, picture};
 use super::style::{FAINT, HAIR, INK, LABEL, NOTE_INK, TICK, TITLE};
+use super::text::{fitted, wrapped};
 use super::{Figure, FigureError};
 
 /// A picture and its score.

@@ -1,10 +1,11 @@
 //! Panels of curves over two shares, with the area of each in the panel: what ROC and PR figures have in common.
 
 use super::axis::Axis;
-use super::canvas::{Anchor, picture, text_width};
+use super::canvas::{Anchor, picture};
 use super::panel::{Panel, draw_rule};
 use super::sheet::{LegendEntry, Sheet, Swatch};
 use super::style::{self, INK, PAPER, SeriesStyle, TICK};
+use super::text::text_width;
 use super::{Figure, FigureError};
 
 /// Small print for bands.

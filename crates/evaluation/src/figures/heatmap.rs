@@ -1,10 +1,11 @@
 //! A metric over two swept keys.
 
 use super::axis::{Axis, LONGEST_NAME};
-use super::canvas::{Anchor, Canvas, picture, text_width};
+use super::canvas::{Anchor, Canvas, picture};
 use super::panel::Panel;
 use super::sheet::Sheet;
 use super::style::{HAIR, INK, LABEL, PAPER, TICK, luminance, scale};
+use super::text::text_width;
 use super::{Figure, FigureError};
 
 /// A table of numbers to be coloured.
@@ -107,7 +108,7 @@ fn draw_bar(
         canvas.text(&number(low, low, high), (left + BAR + 5.0, top + height - 6.0), TICK, Anchor::Start, INK)?;
     }
     // Beside the numbers, where the bar is long enough for it.
-    let label = super::canvas::fitted(label, (height + 40.0).max(60.0), LABEL);
+    let label = super::text::fitted(label, (height + 40.0).max(60.0), LABEL);
     canvas.upward_text(&label, (left + BAR + 52.0, top + height / 2.0), LABEL)
 }
 

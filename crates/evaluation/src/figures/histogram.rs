@@ -1,11 +1,12 @@
 //! Score histograms: in-distribution against out-of-distribution.
 
 use super::axis::Axis;
-use super::canvas::{Anchor, Canvas, picture, text_width};
+use super::canvas::{Anchor, Canvas, picture};
 use super::histogram_range::{Extent, axes};
 use super::panel::{Panel, draw_rule};
 use super::sheet::{LegendEntry, Sheet, Swatch};
 use super::style::{CURVE, ID, INK, OOD, PAPER, TICK};
+use super::text::text_width;
 use super::{Figure, FigureError};
 
 /// One panel: the scores of both classes.

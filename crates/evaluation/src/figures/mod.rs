@@ -25,6 +25,7 @@ mod sheet;
 mod spans;
 mod spec;
 mod style;
+mod text;
 
 pub use bars::{Bar, BarChart, BarSeries, bar_figure};
 pub use contact_sheet::{ContactPicture, ContactRow, contact_sheet_figure};

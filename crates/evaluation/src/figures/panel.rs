@@ -2,8 +2,9 @@
 
 use super::FigureError;
 use super::axis::{Axis, LONGEST_NAME};
-use super::canvas::{Anchor, Canvas, fitted, text_width};
+use super::canvas::{Anchor, Canvas};
 use super::style::{FAINT, GRID, HAIR, INK, LABEL, TICK};
+use super::text::{fitted, text_width};
 
 /// A frame with axes; places within it are given in the axes' values.
 pub(super) struct Panel {

@@ -1,9 +1,10 @@
 //! What figures of several panels share: their grid, title and legend.
 
 use super::FigureError;
-use super::canvas::{Anchor, Canvas, fitted, text_width, wrapped};
+use super::canvas::{Anchor, Canvas};
 use super::panel::RULE;
 use super::style::{self, Fill, HAIR, INK, LABEL, NOTE_INK, SeriesStyle, TICK, TITLE};
+use super::text::{fitted, text_width, wrapped};
 
 /// How panels are laid out: a grid, a title above, a legend below.
 pub(super) struct Sheet {
