@@ -121,7 +121,12 @@ pub(super) struct Fill {
 pub(super) fn fill(number: usize) -> Fill {
     const HATCHES: [Hatch; 4] = [Hatch::None, Hatch::Rising, Hatch::None, Hatch::Falling];
     let colour = BARS[number % BARS.len()];
-    let hatch = if number < BARS.len() { HATCHES[number % HATCHES.len()] } else { Hatch::Crossed };
+    // The colours' second round has other hatches than their first.
+    let hatch = match number < BARS.len() {
+        true => HATCHES[number % HATCHES.len()],
+        false if number.is_multiple_of(2) => Hatch::Crossed,
+        false => Hatch::Falling,
+    };
     Fill { colour, hatch, ink: if luminance(colour) > 0.3 { INK } else { PAPER } }
 }
 
