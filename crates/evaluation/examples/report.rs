@@ -17,6 +17,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             figures.push(report::ReportFigure { name, title, description, svg: std::fs::read_to_string(&path)? });
         }
     }
-    let page = report::html(&record, &[], &figures, None);
+    let page = report::html(&record, &[], &figures);
     Ok(std::fs::write(folder.join("report.html"), page)?)
 }

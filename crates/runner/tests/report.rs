@@ -79,3 +79,32 @@ fn a_folder_that_is_none_gives_one_clear_error() {
     sandbox.fails(2, &["report"]);
     assert!(!Path::new(&sandbox.path("empty/report.html")).exists());
 }
+
+#[test]
+fn two_experiments_stand_side_by_side() {
+    let sandbox = ran(SMALL);
+    let other = SMALL.replace("epochs: 2", "epochs: 3");
+    assert_ne!(other, SMALL, "the experiment no longer says for how many epochs it trains");
+    sandbox.write("longer.yaml", &other);
+    sandbox.ok(&["run", "longer.yaml", "--store", "store", "--results", "results", "--threads", "2"]);
+    let told = sandbox.ok(&["report", "results/small", "results/longer", "-o", "both.html"]);
+    let line = |start: &str| told.lines().find(|line| line.trim_start().starts_with(start)).map(str::to_owned);
+    let epochs = line("detector.train.epochs").unwrap_or_default();
+    assert_eq!(epochs.split_whitespace().collect::<Vec<_>>(), ["detector.train.epochs", "2", "3"], "{told}");
+    assert!(told.contains("Settings: 1 differ") && told.contains("written: both.html"), "{told}");
+    let page = std::fs::read_to_string(sandbox.path("both.html")).expect("written");
+    assert!(page.contains("detector.train.epochs") && page.contains("longer against small"));
+
+    let json = sandbox.ok(&["--json", "report", "results/small", "results/longer", "-o", "both.html"]);
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    let rows = json["comparison"]["rows"].as_array().expect("rows");
+    // A control does not train: with the same images it has the same numbers.
+    let control: Vec<_> = rows.iter().filter(|row| row["name"]["detector"] == "mean-distance").collect();
+    assert!(!control.is_empty() && rows.len() > control.len());
+    for row in &control {
+        assert_eq!((&row["images"], &row["metrics"][0]["difference"]), (&"same".into(), &0.0.into()), "{row}");
+    }
+    assert_eq!(json["comparison"]["only_a"], serde_json::json!([]));
+    // Two folders are not drawn from another file's sections.
+    sandbox.fails(2, &["report", "results/small", "results/longer", "--with", "small.yaml"]);
+}

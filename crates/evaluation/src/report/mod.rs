@@ -3,6 +3,9 @@
 //! A report is a function of the record and of what was drawn from it: the same record gives the same bytes, whenever and wherever.
 //! Without JavaScript everything can be read; with it tables are sorted and filtered.
 
+pub mod compare;
+mod comparisons;
+mod controls;
 mod figures;
 mod header;
 mod meaning;
@@ -16,6 +19,7 @@ mod text;
 use std::fmt::Write as _;
 
 use crate::record::Record;
+pub use compare::{SideBySide, compare, compare_html, compare_text};
 use page::{Section, page, scroll};
 use text::{address, escape};
 
@@ -45,18 +49,16 @@ pub struct ReportFigure {
 
 /// The report as one HTML file, to be kept in the folder of the results: its links to runs, tables and figures are relative.
 ///
-/// `comparisons` is HTML: tests of one score against another. Whatever comes from the record is escaped; `comparisons`, the HTML of
-/// tables and the SVG of figures are taken over as they are.
+/// Whatever comes from the record is escaped; the HTML of tables and the SVG of figures are taken over as they are.
 #[must_use]
-pub fn html(record: &Record, tables: &[ReportTable], figures: &[ReportFigure], comparisons: Option<&str>) -> String {
+pub fn html(record: &Record, tables: &[ReportTable], figures: &[ReportFigure]) -> String {
     let about = &record.about;
     let results = results::section(record);
-    let comparisons = comparisons.map(ToOwned::to_owned).unwrap_or_default();
     let plain = |id, title, body| Section { id, title, body, style: String::new() };
     let mut sections = vec![
         plain("summary", "Summary", summary::section(record)),
         plain("tables", "Tables", chosen(tables)),
-        plain("comparisons", "Comparisons", comparisons),
+        plain("comparisons", "Comparisons", comparisons::section(&record.comparisons)),
         plain("figures", "Figures", figures::section(figures)),
         Section { id: "results", title: "All results", body: results.html, style: results.style },
         plain("configuration", "Configuration", header::configuration(about)),

@@ -7,11 +7,9 @@ use crate::metrics::Metric;
 use crate::record::Record;
 use crate::table::Row;
 
+use super::controls::{Choice, controls};
 use super::page::scroll;
-use super::text::{aligned, count, escape, hash, id};
-
-/// A column is offered as a list to choose from when it has at most so many values.
-const CHOICES: usize = 40;
+use super::text::{aligned, escape, hash, id};
 
 /// Metrics that are shown without being asked for.
 const SHOWN: [Metric; 5] = [Metric::Auroc, Metric::AuprIn, Metric::AuprOut, Metric::Fpr95Id, Metric::Fpr95Ood];
@@ -50,7 +48,13 @@ pub(super) fn section(record: &Record) -> Results {
         let _ = writeln!(out, "<p class=\"same\">The same in every row: {}.</p>", constant.join(" · "));
     }
     out.push_str("<p class=\"files\"><a href=\"table.csv\">CSV</a> <a href=\"scores.parquet\">Scores of every sample (Parquet)</a></p>\n");
-    out.push_str(&controls(&columns, rows.len()));
+    let choices: Vec<Choice<'_>> = columns
+        .iter()
+        .enumerate()
+        .filter(|(_, column)| column.chosen)
+        .map(|(at, column)| Choice { at, title: &column.title, values: column.values.clone() })
+        .collect();
+    out.push_str(&controls("rows", &choices, rows.len()));
     let mut table = String::from("<table id=\"rows\" data-sort data-filter>\n<thead><tr>");
     let head = |table: &mut String, title: &str, class: &str, shown: bool, hint: &str| {
         let class = if class.is_empty() { String::new() } else { format!(" class=\"{class}\"") };
@@ -154,36 +158,4 @@ impl<'a> TextColumn<'a> {
         let values = rows.iter().map(|row| get(row).as_str()).collect();
         TextColumn { title: title.to_owned(), shown: true, chosen: true, hash: false, values }
     }
-}
-
-/// The filter and the choice of columns: without JavaScript they stay hidden.
-fn controls(columns: &[TextColumn<'_>], rows: usize) -> String {
-    let mut out = String::from(
-        "<div class=\"controls\" id=\"rows-controls\" hidden>\n\
-         <label>Filter <input type=\"search\" id=\"rows-text\" autocomplete=\"off\" placeholder=\"words in a row\"></label>\n",
-    );
-    for (at, column) in columns.iter().enumerate() {
-        let mut values: Vec<&str> = Vec::new();
-        let mut seen = BTreeSet::new();
-        values.extend(column.values.iter().filter(|value| seen.insert(**value)));
-        if !column.chosen || values.len() > CHOICES {
-            continue;
-        }
-        let title = escape(&column.title);
-        let _ = write!(out, "<label>{title} <select data-column=\"{at}\"><option value=\"\">all</option>");
-        for value in values {
-            let value = escape(value);
-            let shown = if value.is_empty() { "(none)" } else { value.as_str() };
-            let _ = write!(out, "<option value=\"={value}\">{shown}</option>");
-        }
-        out.push_str("</select></label>\n");
-    }
-    let _ = writeln!(
-        out,
-        "<details class=\"columns\"><summary>Columns</summary><div id=\"rows-columns\"></div></details>\n\
-         <button type=\"button\" id=\"rows-clear\">Clear</button>\n\
-         <p id=\"rows-count\" role=\"status\">{}</p>\n</div>",
-        count(rows, "row", "rows")
-    );
-    out
 }

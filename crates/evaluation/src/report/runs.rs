@@ -42,7 +42,7 @@ pub(super) fn section(about: &About) -> String {
 }
 
 /// The time that a stage took, when it is known.
-pub(super) fn stage_seconds(stage: &StageAbout) -> Option<f64> {
+pub(in crate::report) fn stage_seconds(stage: &StageAbout) -> Option<f64> {
     stage.computed.get("seconds")?.parse().ok().filter(|seconds: &f64| seconds.is_finite() && *seconds >= 0.0)
 }
 

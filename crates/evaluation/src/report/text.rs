@@ -68,6 +68,17 @@ pub(super) fn aligned(value: f64) -> String {
     std::iter::repeat_n(FIGURE_SPACE, missing).chain(text.chars()).collect()
 }
 
+/// A difference of fractions in points with a sign; 0 has none.
+pub(super) fn points(difference: f64) -> String {
+    if difference.is_nan() {
+        return "n/a".to_owned();
+    }
+    match format!("{:+.2}", 100.0 * difference).as_str() {
+        "+0.00" | "-0.00" => "0.00".to_owned(),
+        text => text.to_owned(),
+    }
+}
+
 /// A duration as people say it: `0.4 s`, `74 s`, `12 min 5 s`, `3 h 20 min`.
 pub(super) fn duration(seconds: f64) -> String {
     let whole = seconds.round().max(0.0) as u64;

@@ -224,7 +224,7 @@ impl Default for Row {
     }
 }
 
-const MEAN_PREFIX: &str = "mean of ";
+pub(crate) const MEAN_PREFIX: &str = "mean of ";
 
 /// The result table of an experiment.
 #[derive(Debug, Clone, PartialEq, Default)]

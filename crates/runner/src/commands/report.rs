@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
-use oodlab_evaluation::{Record, comparisons};
+use oodlab_base::file::write_atomic;
+use oodlab_evaluation::{Record, comparisons, report};
 
 use super::{print, print_json};
 use crate::bars::Bars;
@@ -30,8 +31,19 @@ pub struct ReportArguments {
 pub fn run(arguments: &ReportArguments, bars: &Bars, json: bool) -> Result<()> {
     match arguments.folders.as_slice() {
         [folder] => draw_again(folder, arguments.with.as_deref(), bars, json),
+        [a, b] if arguments.with.is_none() => side_by_side(a, b, &arguments.output, json),
         _ => Err(settings("--with draws the results of one folder; leave it out to compare two".to_owned())),
     }
+}
+
+fn side_by_side(a: &Path, b: &Path, output: &Path, json: bool) -> Result<()> {
+    let (a, b) = (Record::read(a)?, Record::read(b)?);
+    write_atomic(output, report::compare_html(&a, &b).as_bytes())?;
+    if json {
+        return print_json(&serde_json::json!({ "page": output, "comparison": report::compare(&a, &b) }));
+    }
+    print(&report::compare_text(&a, &b))?;
+    print(&format!("\nwritten: {}\n", output.display()))
 }
 
 fn draw_again(folder: &Path, with: Option<&Path>, bars: &Bars, json: bool) -> Result<()> {

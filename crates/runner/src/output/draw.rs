@@ -61,7 +61,7 @@ pub fn all(record: &Record, folder: &Path, bars: &Bars) -> Result<Drawn> {
             html: table.to_html(),
         })
         .collect();
-    let page = report::html(record, &arranged, &shown, None);
+    let page = report::html(record, &arranged, &shown);
     write_atomic(&folder.join("report.html"), page.as_bytes())?;
     Ok(Drawn { tables: tables.iter().map(Arranged::to_terminal).collect(), undrawn })
 }
