@@ -38,7 +38,6 @@ pub fn of_experiment(
         comparisons: base.comparisons,
         tables: base.tables,
         figures: base.figures,
-        ..About::default()
     })
 }
 

@@ -1,5 +1,6 @@
 //! Features in two dimensions, for the figures that ask for them.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
@@ -33,8 +34,8 @@ pub fn gather(lab: &Lab, record: &Record, finished: &[(&Run, ScoredRun)]) -> Res
             let protocols: BTreeSet<&str> = run.outliers.iter().map(|outlier| outlier.protocol.name()).collect();
             for protocol in protocols.into_iter().filter(|name| spec.selection.protocol.has(name)) {
                 let key = (projection.view, run.key.short(), protocol);
-                if !clouds.contains_key(&key) {
-                    clouds.insert(key, cloud(lab, run, &done.id_set, spec, projection, protocol)?);
+                if let Entry::Vacant(place) = clouds.entry(key) {
+                    place.insert(cloud(lab, run, &done.id_set, spec, projection, protocol)?);
                 }
             }
         }
