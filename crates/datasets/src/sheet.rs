@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn large_images_are_made_smaller_and_keep_their_shape() {
         let image = RgbImage::filled(500, 250, [1, 2, 3]).expect("well formed");
-        let small = fitted(&image, 128).expect("a valid size");
+        let small = thumbnail(&image, 128).expect("a valid size");
         assert_eq!((small.width, small.height), (128, 64));
     }
 }
