@@ -179,8 +179,15 @@ fn a_later_run_leaves_nothing_of_an_earlier_one() {
     assert_eq!(Record::read(&path).unwrap(), later);
     let names: Vec<String> =
         files(&path).keys().map(|file| file.strip_prefix(&path).unwrap().display().to_string()).collect();
-    let expected =
-        ["record.json", "scores.parquet", "table.csv", "table.md", "thumbnails/a%2Fb/9.png", "thumbnails/note.txt"];
+    let expected = [
+        "comparisons.csv",
+        "record.json",
+        "scores.parquet",
+        "table.csv",
+        "table.md",
+        "thumbnails/a%2Fb/9.png",
+        "thumbnails/note.txt",
+    ];
     assert_eq!(names, expected);
     assert!(!path.join("thumbnails").join("%2E.").exists());
 }

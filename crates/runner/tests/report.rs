@@ -83,14 +83,14 @@ fn a_folder_that_is_none_gives_one_clear_error() {
 #[test]
 fn two_experiments_stand_side_by_side() {
     let sandbox = ran(SMALL);
-    let other = SMALL.replace("epochs: 2", "epochs: 3");
+    let other = SMALL.replace("epochs: 40", "epochs: 41");
     assert_ne!(other, SMALL, "the experiment no longer says for how many epochs it trains");
     sandbox.write("longer.yaml", &other);
     sandbox.ok(&["run", "longer.yaml", "--store", "store", "--results", "results", "--threads", "2"]);
     let told = sandbox.ok(&["report", "results/small", "results/longer", "-o", "both.html"]);
     let line = |start: &str| told.lines().find(|line| line.trim_start().starts_with(start)).map(str::to_owned);
     let epochs = line("detector.train.epochs").unwrap_or_default();
-    assert_eq!(epochs.split_whitespace().collect::<Vec<_>>(), ["detector.train.epochs", "2", "3"], "{told}");
+    assert_eq!(epochs.split_whitespace().collect::<Vec<_>>(), ["detector.train.epochs", "40", "41"], "{told}");
     assert!(told.contains("Settings: 1 differ") && told.contains("written: both.html"), "{told}");
     let page = std::fs::read_to_string(sandbox.path("both.html")).expect("written");
     assert!(page.contains("detector.train.epochs") && page.contains("longer against small"));

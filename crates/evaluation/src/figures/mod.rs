@@ -1,6 +1,6 @@
 //! Figures as SVG, and PNG rendered from the same SVG with one embedded font.
 //!
-//! The same data give the same bytes on every machine: no system font is looked at, and text is measured with the embedded
+//! The same data give the same bytes for any number of threads: no system font is looked at, and text is measured with the embedded
 //! font's own widths.
 
 mod axis;

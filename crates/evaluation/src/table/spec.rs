@@ -33,7 +33,7 @@ pub struct TableSpec {
     pub columns: Vec<Field>,
     /// The metrics shown, in one cell as `a / b` unless `metric` is among rows or columns.
     #[serde(default = "auroc")]
-    pub values: Vec<Metric>,
+    pub metrics: Vec<Metric>,
     /// Which rows of the result table are meant: a value or a list of values a field. The order of a list is the order in the table.
     #[serde(default, rename = "where", skip_serializing_if = "BTreeMap::is_empty")]
     pub conditions: BTreeMap<Field, Choice>,
@@ -160,16 +160,16 @@ impl TableSpec {
                 return Err(format!("{key}: expected each field once in rows and columns, found {field} twice"));
             }
         }
-        if self.values.is_empty() {
-            return Err("values: expected at least one metric, as in values: [auroc], found none".to_owned());
+        if self.metrics.is_empty() {
+            return Err("metrics: expected at least one metric, as in metrics: [auroc], found none".to_owned());
         }
-        let mut metrics = BTreeSet::new();
-        if let Some(metric) = self.values.iter().find(|metric| !metrics.insert(**metric)) {
-            return Err(format!("values: expected each metric once, found {metric} twice"));
+        let mut seen_metrics = BTreeSet::new();
+        if let Some(metric) = self.metrics.iter().find(|metric| !seen_metrics.insert(**metric)) {
+            return Err(format!("metrics: expected each metric once, found {metric} twice"));
         }
         for (field, choice) in &self.conditions {
             if *field == Field::Metric {
-                return Err("where.metric: the metrics are chosen by values: [auroc, fpr95_id]".to_owned());
+                return Err("where.metric: the metrics are chosen by metrics: [auroc, fpr95_id]".to_owned());
             }
             if choice.0.is_empty() {
                 return Err(format!("where.{field}: expected at least one value, found none"));

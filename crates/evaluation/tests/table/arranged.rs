@@ -65,7 +65,7 @@ name: table4
 caption: Width of the network & number of blocks, 100 %.
 rows: [sweep.detector.network.width]
 columns: [score]
-values: [auroc, fpr95_id]
+metrics: [auroc, fpr95_id]
 where: {protocol: matched, set: mean, group: far, score: [mfsim, mse]}
 labels: {mfsim: MFsim, mse: MSE, sweep.detector.network.width: width}
 ";
@@ -74,7 +74,7 @@ const GRID: &str = "
 name: grid
 rows: [protocol, score]
 columns: [group, set, metric]
-values: [fpr95_id, auroc]
+metrics: [fpr95_id, auroc]
 where: {sweep.detector.network.width: 720.0}
 uncertainty: none
 decimals: 1
@@ -145,8 +145,8 @@ fn what_cannot_be_arranged_says_what_to_change() {
     insta::assert_snapshot!(said, @r#"table "t": no row meets all of its conditions; without where.group there are group "far""#);
     let said = refused("{name: t, rows: [sweep.detector.network.widht]}");
     insta::assert_snapshot!(said, @r#"table "t": the results sweep no key "detector.network.widht"; they sweep detector.network.width; did you mean "detector.network.width"?"#);
-    let said = refused("{name: t, rows: [set], values: [accuracy]}");
-    insta::assert_snapshot!(said, @r#"table "t", values: accuracy was not computed; there are auroc, aupr_in, aupr_out, fpr95_id, fpr95_ood, ap_in"#);
+    let said = refused("{name: t, rows: [set], metrics: [accuracy]}");
+    insta::assert_snapshot!(said, @r#"table "t", metrics: accuracy was not computed; there are auroc, aupr_in, aupr_out, fpr95_id, fpr95_ood, ap_in"#);
     let said = refused("{name: t, rows: [set], published: {table: dlsr-table44}}");
     assert!(
         said.contains("there is no published table \"dlsr-table44\"; there are ")
@@ -166,9 +166,9 @@ fn what_no_results_could_satisfy_is_refused_when_it_is_read() {
     insta::assert_snapshot!(told("{name: a/b, rows: [set]}"), @r#"name: expected 1 to 64 letters, digits, -, _, ., + or =, found "a/b""#);
     insta::assert_snapshot!(told("{name: t, rows: []}"), @"rows: expected at least one field, as in rows: [score], found none");
     insta::assert_snapshot!(told("{name: t, rows: [set], columns: [score, set]}"), @"columns: expected each field once in rows and columns, found set twice");
-    insta::assert_snapshot!(told("{name: t, rows: [set], values: []}"), @"values: expected at least one metric, as in values: [auroc], found none");
-    insta::assert_snapshot!(told("{name: t, rows: [set], values: [auroc, auroc]}"), @"values: expected each metric once, found auroc twice");
-    insta::assert_snapshot!(told("{name: t, rows: [set], where: {metric: auroc}}"), @"where.metric: the metrics are chosen by values: [auroc, fpr95_id]");
+    insta::assert_snapshot!(told("{name: t, rows: [set], metrics: []}"), @"metrics: expected at least one metric, as in metrics: [auroc], found none");
+    insta::assert_snapshot!(told("{name: t, rows: [set], metrics: [auroc, auroc]}"), @"metrics: expected each metric once, found auroc twice");
+    insta::assert_snapshot!(told("{name: t, rows: [set], where: {metric: auroc}}"), @"where.metric: the metrics are chosen by metrics: [auroc, fpr95_id]");
     insta::assert_snapshot!(told("{name: t, rows: [set], where: {set: []}}"), @"where.set: expected at least one value, found none");
     insta::assert_snapshot!(told("{name: t, rows: [set], decimals: 7}"), @"decimals: expected 0 to 6, found 7");
     let unread = |text: &str| serde_yaml::from_str::<TableSpec>(text).unwrap_err().to_string();
@@ -197,7 +197,7 @@ fn published_numbers_stand_beside_ours_with_the_reasons() {
 name: ours
 rows: [sweep.detector.network.width]
 columns: [score]
-values: [auroc]
+metrics: [auroc]
 where: {protocol: matched, set: mean, group: far}
 published: {table: dlsr-table4, differs: [the sets are made up]}
 ";
@@ -212,7 +212,7 @@ published: {table: dlsr-table4, differs: [the sets are made up]}
 name: direction
 rows: [score]
 columns: [set]
-values: [fpr95_ood]
+metrics: [fpr95_ood]
 where: {protocol: native, set: [svhn, isun], sweep.detector.network.width: 1440}
 published: {table: dlsr-table5-cifar100}
 ";
@@ -245,7 +245,8 @@ fn the_best_is_marked_among_values_of_one_task() {
     // Rows are sets: the scores of a row compete, and those that print the same win together.
     let down = arrange("{name: t, rows: [set], columns: [score]}", &table).unwrap().to_markdown();
     assert!(down.contains("| svhn | <u>90.00</u> | **91.00** | **91.00** |"), "{down}");
-    let across = arrange("{name: t, rows: [score], columns: [set], values: [fpr95_id]}", &table).unwrap().to_markdown();
+    let across =
+        arrange("{name: t, rows: [score], columns: [set], metrics: [fpr95_id]}", &table).unwrap().to_markdown();
     assert!(across.contains("| c | **9.00** | **49.00** |") && across.contains("| a | <u>10.00</u> |"), "{across}");
     let none = arrange("{name: t, rows: [set], columns: [score], best: none}", &table).unwrap().to_markdown();
     assert!(!none.contains("**") && !none.contains("bold"), "{none}");
@@ -257,7 +258,7 @@ fn published_methods_stand_as_lines_of_their_own() {
 name: lines
 rows: [score]
 columns: [set]
-values: [auroc, fpr95_id]
+metrics: [auroc, fpr95_id]
 where: {protocol: native, set: [isun, svhn, mean], group: far, sweep.detector.network.width: 720}
 labels: {EBO: energy}
 published: {table: energy-cifar100, sets: {cifar100: cifar100}, lines: [MSP, Energy]}
@@ -286,7 +287,7 @@ proptest::proptest! {
     ) {
         let rows: Vec<_> = names.iter().map(|name| super::row(0, &score, name, "far", 0.5)).collect();
         let table = Table::new(rows);
-        let text = "{name: t, rows: [set, score], columns: [detector, metric], values: [auroc, fpr95_id]}";
+        let text = "{name: t, rows: [set, score], columns: [detector, metric], metrics: [auroc, fpr95_id]}";
         let spec = TableSpec { caption, ..spec(text) };
         let arranged = spec.arrange(&table, &About::default(), &Library::builtin()).unwrap();
         super::latex_is_sound(&arranged.to_latex());

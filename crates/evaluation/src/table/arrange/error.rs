@@ -79,7 +79,7 @@ pub enum ArrangeError {
         seed: u64,
     },
     /// A metric that no row has.
-    #[error("table {table:?}, values: {metric} was not computed; there are {known}")]
+    #[error("table {table:?}, metrics: {metric} was not computed; there are {known}")]
     NoMetric {
         /// Name of the table.
         table: String,

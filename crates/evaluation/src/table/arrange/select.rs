@@ -39,10 +39,10 @@ pub(super) fn arrange(
     let published = spec
         .published
         .as_ref()
-        .map(|choice| library.compared(choice, &spec.values, about))
+        .map(|choice| library.compared(choice, &spec.metrics, about))
         .transpose()
         .map_err(|source| ArrangeError::Published { table: spec.name.clone(), source: Box::new(source) })?;
-    let metrics = published.as_ref().map_or_else(|| spec.values.clone(), |published| published.metrics.clone());
+    let metrics = published.as_ref().map_or_else(|| spec.metrics.clone(), |published| published.metrics.clone());
     selection.has_metrics(&metrics)?;
     let lines = selection.places(&spec.rows, &metrics);
     let columns = selection.places(&spec.columns, &metrics);
