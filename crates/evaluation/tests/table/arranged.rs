@@ -173,7 +173,7 @@ fn what_no_results_could_satisfy_is_refused_when_it_is_read() {
     insta::assert_snapshot!(told("{name: t, rows: [set], decimals: 7}"), @"decimals: expected 0 to 6, found 7");
     let unread = |text: &str| serde_yaml::from_str::<TableSpec>(text).unwrap_err().to_string();
     insta::assert_snapshot!(unread("{name: t, rows: [scores]}"), @r#"rows: expected one of experiment, benchmark, id_set, protocol, group, set, detector, score, cell, seed, metric or sweep.<key>, found "scores"; did you mean "score"? at line 1 column 17"#);
-    insta::assert_snapshot!(unread("{name: t, rows: [set], colums: [score]}"), @"unknown field `colums`, expected one of `name`, `caption`, `rows`, `columns`, `values`, `where`, `uncertainty`, `best`, `decimals`, `labels`, `published` at line 1 column 24");
+    insta::assert_snapshot!(unread("{name: t, rows: [set], colums: [score]}"), @"unknown field `colums`, expected one of `name`, `caption`, `rows`, `columns`, `metrics`, `where`, `uncertainty`, `best`, `decimals`, `labels`, `published` at line 1 column 24");
 }
 
 #[test]
