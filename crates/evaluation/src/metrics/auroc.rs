@@ -14,7 +14,7 @@ pub struct Interval {
 }
 
 /// The 97.5 % point of the standard normal distribution.
-const NORMAL_975: f64 = 1.959_963_984_540_054;
+pub(super) const NORMAL_975: f64 = 1.959_963_984_540_054;
 
 impl Counts {
     /// The probability that an OOD score exceeds an ID score, ties counting one half (Mann-Whitney). The number of

@@ -1,10 +1,8 @@
 //! Whether two detectors differ on the same images: paired DeLong test, paired bootstrap, Holm's correction.
 
+use super::auroc::NORMAL_975;
 use super::bootstrap::Replicates;
 use super::{Counts, Metric, MetricError, Positive};
-
-/// The 97.5 % point of the standard normal distribution.
-const NORMAL_975: f64 = 1.959_963_984_540_054;
 
 /// Outlier scores that one detector gave to the images of both classes.
 #[derive(Debug, Clone, Copy, PartialEq)]

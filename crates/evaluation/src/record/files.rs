@@ -1,8 +1,10 @@
 //! A record in the folder of its results.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 
+use oodlab_base::KeyBuilder;
 use oodlab_base::file::write_atomic;
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +32,8 @@ const MOST_POINTS: u64 = 1 << 30;
 #[derive(Serialize)]
 struct Stored<'a> {
     format: u64,
+    /// Hash of each file that was written with it.
+    files: BTreeMap<&'static str, String>,
     about: &'a About,
 }
 
@@ -44,6 +48,7 @@ struct StoredFormat {
 struct StoredAbout {
     #[serde(rename = "format")]
     _format: u64,
+    files: BTreeMap<String, String>,
     about: About,
 }
 
@@ -67,7 +72,10 @@ impl Record {
         let scores = write_scores_parquet(&self.scores).map_err(|error| unwritable(SCORES, error.to_string()))?;
         let compared = comparisons_to_csv(&self.comparisons);
         let compared = compared.map_err(|error| unwritable(COMPARISONS, error.to_string()))?;
-        let about = serde_json::to_string_pretty(&Stored { format: FORMAT, about: &self.about });
+        let mut files =
+            BTreeMap::from([(TABLE, hash(&table)), (SCORES, hash(&scores)), (COMPARISONS, hash(&compared))]);
+        files.extend(points.as_ref().map(|bytes| (POINTS, hash(bytes))));
+        let about = serde_json::to_string_pretty(&Stored { format: FORMAT, files, about: &self.about });
         let about = about.map_err(|error| content("description", "what JSON can hold", error.to_string()))?;
 
         fs_err::create_dir_all(folder)?;
@@ -100,13 +108,15 @@ impl Record {
             let ran = folder.join(TABLE).exists() || folder.join("runs").is_dir();
             return Err(if ran { RecordError::NoRecord { path } } else { RecordError::NoResults { path } });
         }
-        let about = read_about(&path(RECORD))?;
-        let table = read_csv(&path(TABLE), "a table of results", Table::from_csv)?;
-        let comparisons = read_csv(&path(COMPARISONS), "comparisons", comparisons_from_csv)?;
-        let scores = read_scores_parquet(&whole(&path(SCORES), MOST_SCORES)?);
+        let StoredAbout { about, files, .. } = read_about(&path(RECORD))?;
+        let read = |name: &str, most| same(&path(name), whole(&path(name), most)?, files.get(name));
+        let table = parsed(&path(TABLE), "a table of results", &read(TABLE, MOST_TABLE)?, Table::from_csv)?;
+        let compared = read(COMPARISONS, MOST_TABLE)?;
+        let comparisons = parsed(&path(COMPARISONS), "comparisons", &compared, comparisons_from_csv)?;
+        let scores = read_scores_parquet(&read(SCORES, MOST_SCORES)?);
         let scores = scores.map_err(|error| RecordError::of_scores(&path(SCORES), error))?;
-        let points = match path(POINTS).exists() {
-            true => points::read(&path(POINTS), whole(&path(POINTS), MOST_POINTS)?)?,
+        let points = match files.contains_key(POINTS) {
+            true => points::read(&path(POINTS), read(POINTS, MOST_POINTS)?)?,
             false => Vec::new(),
         };
         let record = Record { about, table, scores, comparisons, points, thumbnails: thumbnails::read(folder)? };
@@ -158,7 +168,7 @@ pub(super) fn whole(path: &Path, most: u64) -> Result<Vec<u8>, RecordError> {
     Ok(bytes)
 }
 
-fn read_about(path: &Path) -> Result<About, RecordError> {
+fn read_about(path: &Path) -> Result<StoredAbout, RecordError> {
     let bytes = whole(path, MOST_RECORD)?;
     let damaged = |error: serde_json::Error| RecordError::Damaged {
         path: path.to_owned(),
@@ -169,18 +179,34 @@ fn read_about(path: &Path) -> Result<About, RecordError> {
     if format != FORMAT {
         return Err(RecordError::Format { path: path.to_owned(), expected: FORMAT, found: format });
     }
-    let stored: StoredAbout = serde_json::from_slice(&bytes).map_err(damaged)?;
-    Ok(stored.about)
+    serde_json::from_slice(&bytes).map_err(damaged)
 }
 
-fn read_csv<T>(
+fn parsed<T>(
     path: &Path,
     what: &'static str,
+    bytes: &[u8],
     parse: impl Fn(&[u8]) -> Result<T, TableError>,
 ) -> Result<T, RecordError> {
-    let bytes = whole(path, MOST_TABLE)?;
     // The parser of foreign bytes may panic; that is an error of the file.
-    let table = guarded(path, "CSV", || Ok(parse(&bytes)));
+    let table = guarded(path, "CSV", || Ok(parse(bytes)));
     let damaged = |message| RecordError::Damaged { path: path.to_owned(), what, message };
     table.map_err(|error| RecordError::of_scores(path, error))?.map_err(|error| damaged(error.to_string()))
+}
+
+/// A file is known by its content: one that was cut, changed or belongs to another run is told from the one that the record was
+/// written with.
+fn hash(bytes: &[u8]) -> String {
+    KeyBuilder::new("record file", 1).bytes("content", bytes).finish().hex()
+}
+
+/// The bytes, if they are those that the record was written with.
+fn same(path: &Path, bytes: Vec<u8>, expected: Option<&String>) -> Result<Vec<u8>, RecordError> {
+    if expected.is_some_and(|expected| *expected == hash(&bytes)) {
+        return Ok(bytes);
+    }
+    let message =
+        "it is not the file that record.json was written with: it was changed, cut short, or is of another run"
+            .to_owned();
+    Err(RecordError::Damaged { path: path.to_owned(), what: "part of this record", message })
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use oodlab_base::file::write_atomic;
 use oodlab_base::text::is_plain_name;
+use resvg::tiny_skia::Pixmap;
 
 use super::files::{content, whole};
 use super::{RecordError, Thumbnail};
@@ -15,16 +16,31 @@ const PNG: [u8; 8] = *b"\x89PNG\r\n\x1a\n";
 /// Bytes of one picture, and pictures of one experiment, at most.
 const MOST_BYTES: u64 = 1 << 22;
 const MOST_FILES: u64 = 1 << 17;
+/// Pixels of a side, at most: thumbnails have 96.
+const MOST_SIDE: u32 = 1024;
+
+/// Whether these bytes are a picture of a sensible size: what a header claims is looked at before anything is unpacked.
+fn check_picture(png: &[u8]) -> Result<(), String> {
+    // Signature, length and name of the first chunk, then width and height.
+    let header = png.strip_prefix(&PNG).and_then(|rest| rest.get(8..16)).ok_or("it begins otherwise")?;
+    for side in header.chunks_exact(4) {
+        let pixels = side.iter().fold(0u32, |value, &byte| value << 8 | u32::from(byte));
+        if !(1..=MOST_SIDE).contains(&pixels) {
+            return Err(format!("a side of {pixels} pixels, expected 1 to {MOST_SIDE}"));
+        }
+    }
+    Pixmap::decode_png(png).map(|_| ()).map_err(|error| error.to_string())
+}
 
 /// Whether each is a PNG file, the only one of its sample.
 pub(super) fn check(thumbnails: &[Thumbnail]) -> Result<(), RecordError> {
     let mut seen = BTreeSet::new();
     for picture in thumbnails {
         let what = || format!("thumbnail {} of {}", picture.index, picture.set);
-        if !picture.png.starts_with(&PNG) || picture.png.len() as u64 > MOST_BYTES {
-            let found = format!("{} bytes of something else", picture.png.len());
-            return Err(content(&what(), "a PNG picture of at most 4 MiB", found));
+        if picture.png.len() as u64 > MOST_BYTES {
+            return Err(content(&what(), "a PNG picture of at most 4 MiB", format!("{} bytes", picture.png.len())));
         }
+        check_picture(&picture.png).map_err(|found| content(&what(), "a small PNG picture", found))?;
         if !seen.insert((&picture.set, picture.index)) {
             return Err(content(&what(), "one picture a sample", "two".to_owned()));
         }
@@ -81,8 +97,7 @@ pub(super) fn read(folder: &Path) -> Result<Vec<Thumbnail>, RecordError> {
                 return Err(RecordError::TooLarge { path: folder, most: MOST_FILES, found, unit: "pictures" });
             }
             let png = whole(&file, MOST_BYTES)?;
-            if !png.starts_with(&PNG) {
-                let message = "it begins otherwise".to_owned();
+            if let Err(message) = check_picture(&png) {
                 return Err(RecordError::Damaged { path: file, what: "PNG", message });
             }
             thumbnails.push(Thumbnail { set: set.clone(), index, png });

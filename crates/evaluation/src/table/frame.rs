@@ -9,7 +9,9 @@ use polars::prelude::{
 };
 
 use super::{COLUMNS, MORE, Row, SWEEP_PREFIX, Table, TableError};
-use crate::metrics::Metric;
+use crate::metrics::{FprRule, Metric};
+
+const FRACTION: &str = "a number from 0 to 1";
 
 /// Rows a row group of Parquet: fixed, so that the bytes depend on nothing else.
 const ROW_GROUP: usize = 1 << 16;
@@ -144,12 +146,12 @@ impl Table {
             }
             let mut more = BTreeMap::new();
             for metric in MORE {
-                more.extend(cells.parsed(metric.name(), "a number")?.map(|value: f64| (metric, value)));
+                more.extend(cells.fraction(metric.name())?.map(|value| (metric, value)));
             }
             let mut intervals = BTreeMap::new();
             for metric in bootstrapped() {
                 let [low, high] = end_names(metric);
-                if let (Some(low), Some(high)) = (cells.parsed(&low, "a number")?, cells.parsed(&high, "a number")?) {
+                if let (Some(low), Some(high)) = (cells.fraction(&low)?, cells.fraction(&high)?) {
                     intervals.insert(metric, [low, high]);
                 }
             }
@@ -169,13 +171,13 @@ impl Table {
                 n_id: cells.parsed("n_id", "a whole number")?,
                 n_ood: cells.parsed("n_ood", "a whole number")?,
                 auroc: cells.number("auroc")?,
-                auroc_low: cells.parsed("auroc_low", "a number")?,
-                auroc_high: cells.parsed("auroc_high", "a number")?,
+                auroc_low: cells.fraction("auroc_low")?,
+                auroc_high: cells.fraction("auroc_high")?,
                 aupr_in: cells.number("aupr_in")?,
                 aupr_out: cells.number("aupr_out")?,
                 fpr95_id: cells.number("fpr95_id")?,
                 fpr95_ood: cells.number("fpr95_ood")?,
-                rule: cells.text("rule"),
+                rule: cells.rule()?,
                 id_list: cells.text("id_list"),
                 ood_list: cells.text("ood_list"),
                 run: cells.text("run"),
@@ -225,8 +227,32 @@ impl Cells<'_> {
         })
     }
 
+    /// A metric or the end of its interval: a fraction.
+    fn fraction(&self, column: &str) -> Result<Option<f64>, TableError> {
+        let value = self.parsed(column, FRACTION)?;
+        match value {
+            Some(value) if !(0.0..=1.0).contains(&value) => Err(TableError::Value {
+                row: self.index + 1,
+                column: column.to_owned(),
+                expected: FRACTION,
+                found: self.text(column),
+            }),
+            value => Ok(value),
+        }
+    }
+
     fn number(&self, column: &str) -> Result<f64, TableError> {
-        self.parsed(column, "a number")?.ok_or_else(|| self.absent(column, "a number"))
+        self.fraction(column)?.ok_or_else(|| self.absent(column, FRACTION))
+    }
+
+    /// The rule of the operating point; empty in a mean over several.
+    fn rule(&self) -> Result<String, TableError> {
+        let rule = self.text("rule");
+        if rule.is_empty() || rule.parse::<FprRule>().is_ok() {
+            return Ok(rule);
+        }
+        let (row, column) = (self.index + 1, "rule".to_owned());
+        Err(TableError::Value { row, column, expected: "a rule of the operating point", found: rule })
     }
 
     fn absent(&self, column: &str, expected: &'static str) -> TableError {

@@ -19,7 +19,8 @@ pub struct ReportArguments {
     /// Folder of results, as in results/quickstart; two folders are compared
     #[arg(required = true, num_args = 1..=2, value_name = "DIR")]
     pub folders: Vec<PathBuf>,
-    /// Take the sections `tables`, `figures`, `comparisons` and `intervals` from this experiment file instead of those that the run kept
+    /// Take the sections `tables`, `figures` and `comparisons` from this experiment file, now and from now on, instead of those
+    /// that the run kept
     #[arg(long, value_name = "FILE")]
     pub with: Option<PathBuf>,
     /// Where the page of a comparison is written
@@ -51,11 +52,10 @@ fn draw_again(folder: &Path, with: Option<&Path>, bars: &Bars, json: bool) -> Re
     if let Some(file) = with {
         let wanted = Source::open(file, &[], Environment::Ignore)?.base()?;
         let about = &mut record.about;
-        (about.tables, about.figures) = (wanted.tables, wanted.figures);
-        (about.comparisons, about.intervals) = (wanted.comparisons, wanted.intervals);
-    }
-    if with.is_some() {
+        (about.tables, about.figures, about.comparisons) = (wanted.tables, wanted.figures, wanted.comparisons);
         record.comparisons = comparisons::of_record(&record)?;
+        // The folder stays of one piece: what is drawn now is what it is drawn from next time.
+        record.write(folder)?;
     }
     let drawn = draw::all(&record, folder, bars)?;
     let page = folder.join("report.html");

@@ -143,7 +143,8 @@ impl ScoredRun {
                     let ood = scores.column(name).with_context(|| format!("no score {name:?}"))?;
                     let metrics = evaluate(&id, ood, RULE)?;
                     for warning in &metrics.warnings {
-                        let place = format!("{name} on {} ({})", row.ood_set, row.protocol);
+                        let (set, protocol) = (&row.ood_set, &row.protocol);
+                        let place = format!("{} {name} on {set} ({protocol}, {})", contender.detector, run.name());
                         tracing::warn!("{place}: {warning}");
                         warnings.push(format!("{place}: {warning}"));
                     }
