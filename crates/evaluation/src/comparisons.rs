@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::metrics::bootstrap::BootstrapConfig;
 
-pub use record::{ComparisonError, of_record};
+pub use record::{ComparisonError, check, of_record};
 
 /// Replicates: enough for the ends of a 95 % interval, few enough for the memory.
 const REPLICATES: std::ops::RangeInclusive<usize> = 100..=100_000;

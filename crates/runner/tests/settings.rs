@@ -172,3 +172,19 @@ fn without_a_gpu_auto_is_the_processor() {
     let gpu = sandbox.run(&["bench", "kernels", "--values", "1", "--device", "cuda:0"]).status.success();
     assert_eq!(auto == cpu, !gpu, "a GPU has keys of its own");
 }
+
+#[test]
+fn what_nobody_could_compare_or_draw_is_refused_before_any_work() {
+    let errors = refused(&format!("{SMALL}comparisons: [{{a: dlsr/mse, b: mean-distanc}}]\n"), &[]);
+    assert!(errors.contains("comparisons") && errors.contains("did you mean \"mean-distance\""), "{errors}");
+    let errors =
+        refused(&format!("{SMALL}tables: [{{name: t, rows: [score], published: {{table: dlsr-tabel1}}}}]\n"), &[]);
+    assert!(errors.contains("tables.0.published") && errors.contains("dlsr-table1"), "{errors}");
+    let twice = "figures: [{kind: projection}, {kind: projection, samples: 60}]";
+    let errors = refused(&format!("{SMALL}{twice}\n"), &[]);
+    assert!(errors.contains("figures.1") && errors.contains("a second projection by pca"), "{errors}");
+    let errors = refused(&format!("{SMALL}figures: [{{kind: roc, band: true}}]\n"), &[]);
+    assert!(errors.contains("figures.0") && errors.contains("did you mean \"bands\""), "{errors}");
+    let errors = refused(&format!("{SMALL}intervals: {{replicates: 5}}\n"), &[]);
+    assert!(errors.contains("intervals.replicates") && errors.contains("100"), "{errors}");
+}

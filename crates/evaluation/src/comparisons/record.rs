@@ -6,20 +6,17 @@ use oodlab_base::text;
 
 use super::Pair;
 use crate::metrics::bootstrap::{BootstrapConfig, BootstrapError, Replicates};
-use crate::metrics::compare::{self, CompareError, Scored};
+use crate::metrics::compare::{self, BOOTSTRAPPED, CompareError, Scored};
 use crate::metrics::{Comparison, FprRule, Method, Metric, correct};
-use crate::record::{Record, RunAbout};
+use crate::record::{DetectorAbout, Record, RunAbout};
 use crate::scores::ScoreBlock;
 use crate::table::Row;
-
-/// What is compared by the bootstrap; AUROC of single sets has DeLong's test.
-const BOOTSTRAPPED: [Metric; 2] = [Metric::Fpr95Id, Metric::Fpr95Ood];
 
 /// Comparisons that cannot be made.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ComparisonError {
     /// A name that no score has.
-    #[error("comparisons: {name:?} is no score of this experiment{hint} (there are: {known})")]
+    #[error("{name:?} is no score of this experiment{hint} (there are: {known})")]
     Unknown {
         /// The name.
         name: String,
@@ -52,7 +49,7 @@ pub fn of_record(record: &Record) -> Result<Vec<Comparison>, ComparisonError> {
     for run in &record.about.runs {
         let own = blocks.iter().filter(|block| block.cell == run.cell && block.seed == run.seed).copied().collect();
         let mut scores = RunScores { blocks: own, bootstrap, drawn: BTreeMap::new() };
-        for (a, b) in pairs(record, run)? {
+        for (a, b) in pairs(record.about.comparisons.as_deref(), &run.detectors)? {
             rows.extend(of_pair(record, run, &mut scores, a, b)?);
         }
     }
@@ -60,13 +57,24 @@ pub fn of_record(record: &Record) -> Result<Vec<Comparison>, ComparisonError> {
     Ok(rows)
 }
 
+/// Whether every pair that is asked for names scores of these detectors: known before anything is computed.
+///
+/// # Errors
+/// When a pair names a score that is not there.
+pub fn check(asked: Option<&[Pair]>, detectors: &[DetectorAbout]) -> Result<(), ComparisonError> {
+    pairs(asked, detectors).map(|_| ())
+}
+
 /// The pairs of one run.
-fn pairs<'a>(record: &'a Record, run: &'a RunAbout) -> Result<Vec<(Score<'a>, Score<'a>)>, ComparisonError> {
+fn pairs<'a>(
+    asked: Option<&[Pair]>,
+    detectors: &'a [DetectorAbout],
+) -> Result<Vec<(Score<'a>, Score<'a>)>, ComparisonError> {
     let of = |control: bool| {
-        let detectors = run.detectors.iter().filter(move |detector| detector.control == control);
+        let detectors = detectors.iter().filter(move |detector| detector.control == control);
         detectors.flat_map(|detector| detector.scores.iter().map(|score| (detector.name.as_str(), score.as_str())))
     };
-    let Some(asked) = &record.about.comparisons else {
+    let Some(asked) = asked else {
         return Ok(of(false).flat_map(|own| of(true).map(move |control| (own, control))).collect());
     };
     let known: Vec<Score<'_>> = of(false).chain(of(true)).collect();

@@ -4,6 +4,9 @@ use super::auroc::NORMAL_975;
 use super::bootstrap::Replicates;
 use super::{Counts, Metric, MetricError, Positive};
 
+/// What two detectors are compared by with the paired bootstrap; the AUROC on one set has DeLong's test.
+pub const BOOTSTRAPPED: [Metric; 4] = [Metric::Fpr95Id, Metric::Fpr95Ood, Metric::AuprIn, Metric::AuprOut];
+
 /// Outlier scores that one detector gave to the images of both classes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Scored<'a> {

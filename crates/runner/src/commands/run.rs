@@ -61,6 +61,7 @@ pub fn execute(lab: &Lab, source: &Source) -> Result<Outcome> {
     for (set, how) in &plan.missing {
         tracing::warn!("{set} is not at hand and is left out: {how}");
     }
+    output::check_wishes(source, &plan)?;
     let folder = output::prepare(lab, &plan)?;
     let mut worker = Worker { lab, encoded: BTreeMap::new() };
     let mut finished = Vec::new();
@@ -129,8 +130,6 @@ impl Worker<'_> {
         let outliers = run.outliers.iter().map(|outlier| score(&outlier.encode)).collect::<Result<_>>()?;
         Ok(ScoredContender {
             detector: name.clone(),
-            kind: contender.fit.detector().kind(),
-            control: contender.control,
             curves: fitted.curves(),
             id: Inliers { test: id, shifted },
             outliers,

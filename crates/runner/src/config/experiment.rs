@@ -9,7 +9,7 @@ use oodlab_base::text;
 use oodlab_datasets::{Preprocess, Protocol};
 use oodlab_detectors::CONTROLS;
 use oodlab_evaluation::comparisons::{IntervalSpec, Pair};
-use oodlab_evaluation::figures::FigureSpec;
+use oodlab_evaluation::figures::{FigureKind, FigureSpec, ProjectionSpec, Selection, View};
 use oodlab_evaluation::table::TableSpec;
 use serde::{Deserialize, Serialize};
 
@@ -227,6 +227,23 @@ fn check_output(experiment: &Experiment) -> Result<()> {
     }
     for (place, figure) in figures.iter().flatten().enumerate() {
         figure.check().map_err(|what| at(&format!("figures.{place}"), &what))?;
+    }
+    check_projections(figures.as_deref().unwrap_or_default())
+}
+
+/// A run keeps one set of points a view: two figures cannot ask for different ones.
+fn check_projections(figures: &[FigureSpec]) -> Result<()> {
+    let mut known: BTreeMap<View, (&ProjectionSpec, &Selection)> = BTreeMap::new();
+    for (place, figure) in figures.iter().enumerate() {
+        let FigureKind::Projection(wanted) = &figure.kind else { continue };
+        let (first, of) = *known.entry(wanted.view).or_insert((wanted, &figure.selection));
+        if first != wanted || (&of.set, &of.group) != (&figure.selection.set, &figure.selection.group) {
+            let view = wanted.view.name();
+            return Err(at(
+                &format!("figures.{place}"),
+                &format!("a second projection by {view} with other settings or sets: one a view is kept"),
+            ));
+        }
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use super::ScoredRun;
 use crate::config::Source;
 use crate::lab::Lab;
 use crate::numerics;
-use crate::plan::{Plan, Run};
+use crate::plan::{Contender, Plan, Run};
 use crate::stages::source::FeatureSource;
 
 /// Of the whole experiment.
@@ -41,6 +41,17 @@ pub fn of_experiment(
     })
 }
 
+/// Of one detector.
+pub fn of_contender(contender: &Contender) -> DetectorAbout {
+    let detector = contender.fit.detector();
+    DetectorAbout {
+        name: contender.name.clone(),
+        kind: detector.kind().to_owned(),
+        control: contender.control,
+        scores: detector.score_names(),
+    }
+}
+
 /// Of one run.
 pub fn of_run(run: &Run, done: &ScoredRun) -> RunAbout {
     let set = |role: String, encode: &FeatureSource| SetAbout {
@@ -64,16 +75,7 @@ pub fn of_run(run: &Run, done: &ScoredRun) -> RunAbout {
         seed: run.seed,
         id_set: run.id_test.set().to_owned(),
         weights: run.backbone.weights(),
-        detectors: done
-            .contenders
-            .iter()
-            .map(|contender| DetectorAbout {
-                name: contender.detector.clone(),
-                kind: contender.kind.to_owned(),
-                control: contender.control,
-                scores: contender.id.test.names.clone(),
-            })
-            .collect(),
+        detectors: run.contenders.iter().map(of_contender).collect(),
         curves: done
             .contenders
             .iter()

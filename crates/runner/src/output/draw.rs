@@ -101,7 +101,7 @@ fn draw_tables(record: &Record, folder: &Path, undrawn: &mut Vec<String>) -> Res
 }
 
 /// The published numbers that the program knows, and those in a folder `datasets/published` where it runs.
-fn published() -> Result<Library> {
+pub fn published() -> Result<Library> {
     let mut library = Library::builtin();
     let folder = Path::new("datasets/published");
     if !folder.is_dir() {

@@ -14,11 +14,13 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use oodlab_base::file::write_atomic;
+use oodlab_evaluation::record::DetectorAbout;
 use oodlab_evaluation::scores::ScoreRecords;
 use oodlab_evaluation::{Record, Row, Table, comparisons};
 use serde::Serialize;
 
 use crate::config::Source;
+use crate::failure::{at, settings};
 use crate::lab::Lab;
 use crate::plan::{Plan, Run};
 pub use classified::Classified;
@@ -78,6 +80,23 @@ impl Outcome {
         }
         self.drawn.fail_if_undrawn()
     }
+}
+
+/// Refuses, before any work starts, comparisons of scores that no run has, and published tables that nobody knows.
+pub fn check_wishes(source: &Source, plan: &Plan) -> Result<()> {
+    let wanted = source.base()?;
+    for run in &plan.runs {
+        let detectors: Vec<DetectorAbout> = run.contenders.iter().map(about::of_contender).collect();
+        comparisons::check(wanted.comparisons.as_deref(), &detectors)
+            .map_err(|error| source.locate(&run.cell, at("comparisons", &error.to_string())))?;
+    }
+    let library = draw::published()?;
+    for (place, table) in wanted.tables.iter().enumerate() {
+        if let Some(published) = &table.published {
+            library.table(&published.table).map_err(|error| settings(format!("tables.{place}.published: {error}")))?;
+        }
+    }
+    Ok(())
 }
 
 /// Makes the results folder before any work starts, so that a wrong place is found first.

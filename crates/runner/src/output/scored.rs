@@ -23,10 +23,6 @@ const RULE: FprRule = FprRule::FirstAtLeast;
 pub struct ScoredContender {
     /// Its name in tables.
     pub detector: String,
-    /// Its kind.
-    pub kind: &'static str,
-    /// Whether it is a control.
-    pub control: bool,
     /// Curves of the fit, for detectors that are trained.
     pub curves: Vec<oodlab_detectors::Curve>,
     /// Scores of the in-distribution images.
