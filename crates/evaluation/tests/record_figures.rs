@@ -145,6 +145,14 @@ fn rendered(prefix: &str, figures: &[NamedFigure]) {
     }
 }
 
+/// What is written in a figure: lines that were broken are joined.
+fn words(figure: &NamedFigure) -> String {
+    let svg = &figure.figure.svg;
+    let drawn = svg.split_once("</desc>").map_or("", |(_, drawn)| drawn);
+    let texts = drawn.split("<text ").skip(1).filter_map(|text| text.split_once('>')?.1.split_once('<'));
+    texts.map(|(text, _)| text.trim()).collect::<Vec<_>>().join(" ")
+}
+
 /// Solid strokes of a colour: a curve, or its swatch in the legend or a panel.
 fn strokes(figure: &NamedFigure, colour: &str) -> usize {
     figure.figure.svg.matches(&format!("stroke=\"{colour}\"")).count()
@@ -300,6 +308,34 @@ fn bars_set_side_by_side_what_is_asked_for() {
     assert_eq!(names(&by_score), ["bars-auroc-small-far--mnist--native"]);
     rendered("bars-", &[figures, groups[..1].to_vec(), by_score].concat());
     assert!(refused(&layers, json!({"kind": "bars", "x": "sweep.width"})).contains("swept are: layers"));
+}
+
+#[test]
+fn figures_of_fpr95_state_the_rule() {
+    let sweep = vec![("start", vec!["1", "10"]), ("eta", vec!["0", "1"])];
+    let mut record = record(&Shape { sweep, ..Shape::default() });
+    let specs = [
+        json!({"kind": "bars", "metrics": ["fpr95_id"], "where": {"score": "mse"}}),
+        json!({"kind": "sweep", "key": "start", "metrics": ["fpr95_ood"], "of": "sets"}),
+        json!({"kind": "heatmap", "metrics": ["fpr95_id"], "of": "sets"}),
+    ];
+    let prints = |record: &Record, spec: &Value, text: &str| {
+        drawn(record, spec.clone()).iter().filter(|figure| words(figure).contains(text)).count()
+    };
+    for spec in &specs {
+        let all = drawn(&record, spec.clone()).len();
+        assert_eq!(prints(&record, spec, "; rule first-at-least"), all, "{spec}");
+    }
+    assert_eq!(prints(&record, &json!({"kind": "bars"}), "rule"), 0);
+    let mnist = record.table.rows.iter_mut().filter(|row| row.ood_set == "mnist");
+    mnist.for_each(|row| row.rule = "nearest".to_owned());
+    record.table.rows.retain(|row| row.mean_of().is_none());
+    record.table.group_means();
+    let several = "; rows of several rules: first-at-least, nearest";
+    assert_eq!(prints(&record, &specs[0], several), drawn(&record, specs[0].clone()).len());
+    // Means over sets of different rules.
+    let means = json!({"kind": "heatmap", "metrics": ["fpr95_id"]});
+    assert_eq!(prints(&record, &means, "; rows of several rules"), 3);
 }
 
 #[test]

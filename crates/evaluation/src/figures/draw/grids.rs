@@ -56,7 +56,7 @@ pub(super) fn heatmaps<'a>(
                     values: cells.iter().map(|cell| cell.map(|cell| cell.value)).collect(),
                     x_names: x_names.clone(),
                     y_names: y_names.clone(),
-                    note: format!("{}{note}", convention(metric)),
+                    note: format!("{}{note}", convention(metric, &own)),
                 };
                 let described = format!(
                     "{} of {label} in percent over {x} and {y}, {}. Best: {} at {x} {}, {y} {}.",
@@ -200,7 +200,11 @@ pub(super) fn bars<'a>(
                 groups: groups.clone(),
                 series,
                 most: Some(100.0),
-                note: format!("{}{}", convention(metric), interval_note(all, metric).replace("bars:", "whiskers:")),
+                note: format!(
+                    "{}{}",
+                    convention(metric, &rows),
+                    interval_note(all, metric).replace("bars:", "whiskers:")
+                ),
             };
             drawn.push(Drawn {
                 name: format!("bars-{part}"),

@@ -1,6 +1,6 @@
 //! Rows of the table, by what a figure sets side by side.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::axis::short;
 use super::super::spec::{FigureSpec, Over};
@@ -158,11 +158,27 @@ pub(super) fn axis_label(metric: Metric) -> String {
     format!("{}, %", metric.label())
 }
 
-/// Small print on what a metric is, where its name does not say; more may follow it on a line of its own.
-pub(super) fn convention(metric: Metric) -> String {
+/// Small print on what a metric is, where its name does not say, and at which operating point; more may follow it on a line of its own.
+pub(super) fn convention(metric: Metric, rows: &[&Row]) -> String {
     match metric {
         Metric::Auroc => String::new(),
-        other => format!("{}: {}\n", other.label(), other.description()),
+        other => format!("{}: {}{}\n", other.label(), other.description(), operating_point(metric, rows)),
+    }
+}
+
+/// The rule that sets the threshold of FPR95: shares under two rules differ where scores are few or tied.
+fn operating_point(metric: Metric, rows: &[&Row]) -> String {
+    if !matches!(metric, Metric::Fpr95Id | Metric::Fpr95Ood) {
+        return String::new();
+    }
+    let rules: BTreeSet<&str> = rows.iter().map(|row| row.rule.as_str()).filter(|rule| !rule.is_empty()).collect();
+    // A mean over rows of several rules has none itself.
+    let mixed = rows.iter().any(|row| row.rule.is_empty() && row.mean_of().is_some());
+    match rules.into_iter().collect::<Vec<_>>().as_slice() {
+        [] if mixed => "; rows of several rules".to_owned(),
+        [] => String::new(),
+        [rule] if !mixed => format!("; rule {rule}"),
+        rules => format!("; rows of several rules: {}", rules.join(", ")),
     }
 }
 

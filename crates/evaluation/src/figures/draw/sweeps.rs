@@ -104,7 +104,7 @@ fn chart(rows: &[&Row], key: &str, metric: Metric) -> (LineChart, String) {
         series,
         x_names: if places.is_some() { Vec::new() } else { names },
         y_limits: Some((0.0, 100.0)),
-        note: format!("{}{}", convention(metric), interval_note(all, metric)),
+        note: format!("{}{}", convention(metric, rows), interval_note(all, metric)),
     };
     (chart, words.join("; "))
 }
