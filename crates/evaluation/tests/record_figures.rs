@@ -311,6 +311,29 @@ fn bars_set_side_by_side_what_is_asked_for() {
 }
 
 #[test]
+fn swept_keys_are_named_by_their_last_parts() {
+    let sweep = vec![("detector.network.width", vec!["8", "16"]), ("features.layers", vec!["[1]", "[2]"])];
+    let record = record(&Shape { sweep, ..Shape::default() });
+    let bars = json!({"kind": "bars", "series": "sweep.features.layers", "where": {"score": "mse"}});
+    let bars = drawn(&record, bars);
+    assert!(words(&bars[0]).contains(" features.layers: [1] [2] "), "{}", words(&bars[0]));
+    let long = json!({"kind": "bars", "x": "sweep.detector.network.width", "series": "set", "where": {"score": "mse"}});
+    let long = drawn(&record, long);
+    assert!(words(&long[0]).contains(" network.width ") && !words(&long[0]).contains("detector.network"));
+    assert!(long[0].description.contains("by detector.network.width."), "{}", long[0].description);
+    let heatmap = drawn(&record, json!({"kind": "heatmap", "where": {"score": "mse"}}));
+    assert!(words(&heatmap[0]).contains("network.width") && !words(&heatmap[0]).contains("detector.network"));
+    assert!(heatmap[0].description.contains("over detector.network.width and features.layers"));
+    let sweep = drawn(&record, json!({"kind": "sweep", "key": "features.layers", "where": {"score": "mse"}}));
+    assert!(words(&sweep[0]).contains("mse, network.width=8") && !words(&sweep[0]).contains("detector.network"));
+    rendered("keys-", &[bars, long, heatmap, sweep].concat());
+    let alike = vec![("a.network.width", vec!["8", "16"]), ("b.network.width", vec!["1", "2"])];
+    let alike = self::record(&Shape { sweep: alike, ..Shape::default() });
+    let heatmap = drawn(&alike, json!({"kind": "heatmap", "where": {"score": "mse"}}));
+    assert!(words(&heatmap[0]).contains("a.network.width") && words(&heatmap[0]).contains("b.network.width"));
+}
+
+#[test]
 fn figures_of_fpr95_state_the_rule() {
     let sweep = vec![("start", vec!["1", "10"]), ("eta", vec!["0", "1"])];
     let mut record = record(&Shape { sweep, ..Shape::default() });

@@ -37,6 +37,8 @@ pub struct BarChart {
     pub y_label: String,
     /// Names of the groups.
     pub groups: Vec<String>,
+    /// What the bars side by side are, before their names in the legend; may be empty.
+    pub series_label: String,
     /// The bars, series by series.
     pub series: Vec<BarSeries>,
     /// What values can be at most.
@@ -83,18 +85,19 @@ pub fn bar_figure(chart: &BarChart) -> Result<Figure, FigureError> {
     if cut {
         notes.push(format!("the vertical axis starts at {}, not at 0", short(y.low())));
     }
+    let heading = LegendEntry { swatch: Swatch::None, name: format!("{}:", chart.series_label) };
+    let heading = Some(heading).filter(|_| !chart.series_label.is_empty());
+    let entry = |(at, series): (usize, &BarSeries)| LegendEntry {
+        swatch: Swatch::Bar(style::fill(at)),
+        name: series.name.clone(),
+    };
     let sheet = Sheet {
         title: chart.title.clone(),
         columns: 1,
         rows: 1,
         frame: (width, HEIGHT),
         room: [64f64.max(x.reach(width)), 6.0, 14.0, 48.0 + x.drop(width)],
-        legend: chart
-            .series
-            .iter()
-            .enumerate()
-            .map(|(at, series)| LegendEntry { swatch: Swatch::Bar(style::fill(at)), name: series.name.clone() })
-            .collect(),
+        legend: heading.into_iter().chain(chart.series.iter().enumerate().map(entry)).collect(),
         notes,
     };
     picture(sheet.width(), sheet.height(), |canvas| {

@@ -30,11 +30,20 @@ pub(super) enum Swatch {
     Marker(SeriesStyle),
     /// A bar.
     Bar(Fill),
+    /// Nothing: the name is of the entries that follow.
+    None,
 }
 
 pub(super) struct LegendEntry {
     pub swatch: Swatch,
     pub name: String,
+}
+
+impl LegendEntry {
+    /// Room of the swatch before the name.
+    fn indent(&self) -> f64 {
+        if matches!(self.swatch, Swatch::None) { 0.0 } else { SWATCH + 6.0 }
+    }
 }
 
 const SWATCH: f64 = 30.0;
@@ -143,9 +152,10 @@ impl Sheet {
                     }
                     Swatch::Rule => canvas.line(&[from, to], INK, HAIR, RULE)?,
                     Swatch::Marker(series) => canvas.marker((x + SWATCH - 8.0, y), series)?,
+                    Swatch::None => {}
                     Swatch::Bar(fill) => canvas.bar((x + 8.0, y - 6.0), (x + SWATCH, y + 6.0), fill)?,
                 }
-                canvas.text(&self.entry_name(entry), (x + SWATCH + 6.0, y), LABEL, Anchor::Start, INK)?;
+                canvas.text(&self.entry_name(entry), (x + entry.indent(), y), LABEL, Anchor::Start, INK)?;
                 x += self.entry_width(entry);
             }
             y += LINE;
@@ -158,10 +168,10 @@ impl Sheet {
     }
 
     fn entry_name(&self, entry: &LegendEntry) -> String {
-        fitted(&entry.name, self.text_width() - SWATCH - 6.0, LABEL)
+        fitted(&entry.name, self.text_width() - entry.indent(), LABEL)
     }
 
     fn entry_width(&self, entry: &LegendEntry) -> f64 {
-        SWATCH + 6.0 + text_width(&self.entry_name(entry), LABEL) + GAP
+        entry.indent() + text_width(&self.entry_name(entry), LABEL) + GAP
     }
 }

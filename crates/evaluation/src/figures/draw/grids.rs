@@ -8,7 +8,8 @@ use super::super::heatmap::{HeatmapChart, heatmap_figure};
 use super::super::spec::{BarsSpec, Facet, FigureSpec, HeatmapSpec, Over};
 use super::Drawn;
 use super::rows::{
-    Measured, Source, axis_label, by_subject, convention, distinct, interval_note, measured, rows_over, said, scores,
+    Measured, Source, axis_label, by_subject, convention, distinct, interval_note, key_label, key_labels, measured,
+    rows_over, said, scores,
 };
 use crate::metrics::Metric;
 use crate::record::Record;
@@ -21,6 +22,7 @@ pub(super) fn heatmaps<'a>(
     kind: &'a HeatmapSpec,
 ) -> Result<Vec<Drawn<'a>>, FigureError> {
     let [x, y] = heatmap_keys(record, spec, kind)?;
+    let [x_label, y_label] = key_labels([x, y]);
     let mut drawn = Vec::new();
     for (subject, rows) in by_subject(record, spec, kind.of) {
         let x_names = distinct(rows.iter().map(|row| swept(row, x)));
@@ -50,8 +52,8 @@ pub(super) fn heatmaps<'a>(
                 };
                 let chart = HeatmapChart {
                     title: String::new(),
-                    x_label: x.to_owned(),
-                    y_label: y.to_owned(),
+                    x_label: x_label.to_owned(),
+                    y_label: y_label.to_owned(),
                     value_label: format!("{}, %", metric.label()),
                     values: cells.iter().map(|cell| cell.map(|cell| cell.value)).collect(),
                     x_names: x_names.clone(),
@@ -159,6 +161,8 @@ pub(super) fn bars<'a>(
             .find(|(detector, score, _)| (*detector, *score) == (row.detector.as_str(), row.score.as_str()))
             .map_or_else(|| row.score.clone(), |(_, _, label)| label.clone()),
     };
+    let keys: Vec<&str> = facets.into_iter().filter_map(Facet::swept_key).collect();
+    let by = if keys.is_empty() { String::new() } else { format!(", by {}", keys.join(" and ")) };
     // What is neither along the axis nor side by side makes figures of its own.
     let mut figures: BTreeMap<Vec<(String, String)>, Vec<&Row>> = BTreeMap::new();
     for row in &rows {
@@ -195,7 +199,12 @@ pub(super) fn bars<'a>(
             let about = [metric.label().to_owned()].into_iter().chain(said).collect::<Vec<_>>().join(", ");
             let chart = BarChart {
                 title: String::new(),
-                x_label: kind.x.to_string().trim_start_matches(crate::table::SWEEP_PREFIX).to_owned(),
+                x_label: facet_label(&kind.x),
+                series_label: if matches!(kind.series, Facet::Sweep(_)) {
+                    facet_label(&kind.series)
+                } else {
+                    String::new()
+                },
                 y_label: axis_label(metric),
                 groups: groups.clone(),
                 series,
@@ -211,7 +220,7 @@ pub(super) fn bars<'a>(
                 part,
                 title: about.clone(),
                 part_title: about.clone(),
-                description: format!("{about}, in percent. {}.", words.join("; ")),
+                description: format!("{about}, in percent{by}. {}.", words.join("; ")),
                 draw: Box::new(move |title| bar_figure(&BarChart { title: title.to_owned(), ..chart })),
             });
         }
@@ -220,6 +229,11 @@ pub(super) fn bars<'a>(
         return Err(spec.needs("rows that `where` leaves and that have these metrics", "see table.csv"));
     }
     Ok(drawn)
+}
+
+/// What an axis or a legend is of.
+fn facet_label(facet: &Facet) -> String {
+    facet.swept_key().map_or_else(|| facet.to_string(), |key| key_label(key).to_owned())
 }
 
 /// Properties of a row that no facet covers: name and value, where rows differ in it.

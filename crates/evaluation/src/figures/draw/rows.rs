@@ -153,6 +153,19 @@ pub(super) fn interval_note(measured: impl IntoIterator<Item = Measured>, metric
     }
 }
 
+/// A swept key where there is little room: its last two parts, `network.width` for `detector.network.width`.
+pub(super) fn key_label(key: &str) -> &str {
+    match key.rmatch_indices('.').nth(1) {
+        Some((at, _)) => &key[at + 1..],
+        None => key,
+    }
+}
+
+/// The labels of two swept keys: in full where their last parts are the same.
+pub(super) fn key_labels<'a>([x, y]: [&'a str; 2]) -> [&'a str; 2] {
+    if key_label(x) == key_label(y) { [x, y] } else { [key_label(x), key_label(y)] }
+}
+
 /// A metric's name on an axis, in percent.
 pub(super) fn axis_label(metric: Metric) -> String {
     format!("{}, %", metric.label())

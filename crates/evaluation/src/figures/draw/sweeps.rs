@@ -6,7 +6,7 @@ use super::super::spec::{FigureSpec, SweepSpec};
 use super::super::{FigureError, LineChart, LinePoint, LineSeries, line_figure};
 use super::Drawn;
 use super::rows::{
-    Measured, axis_label, by_subject, convention, distinct, interval_note, measured, numbers, said, scores,
+    Measured, axis_label, by_subject, convention, distinct, interval_note, key_label, measured, numbers, said, scores,
 };
 use crate::metrics::Metric;
 use crate::record::Record;
@@ -71,7 +71,7 @@ fn chart(rows: &[&Row], key: &str, metric: Metric) -> (LineChart, String) {
     let others = |row: &Row| {
         varying
             .iter()
-            .map(|other| format!(", {other}={}", row.sweep.get(*other).map_or("", String::as_str)))
+            .map(|other| format!(", {}={}", key_label(other), row.sweep.get(*other).map_or("", String::as_str)))
             .collect::<String>()
     };
     let mut series = Vec::new();
@@ -99,7 +99,7 @@ fn chart(rows: &[&Row], key: &str, metric: Metric) -> (LineChart, String) {
     }
     let chart = LineChart {
         title: String::new(),
-        x_label: key.to_owned(),
+        x_label: key_label(key).to_owned(),
         y_label: axis_label(metric),
         series,
         x_names: if places.is_some() { Vec::new() } else { names },

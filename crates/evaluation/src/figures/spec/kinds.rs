@@ -145,6 +145,13 @@ pub enum Facet {
     Sweep(String),
 }
 
+impl Facet {
+    /// The swept key, without `sweep.`.
+    pub(in crate::figures) fn swept_key(&self) -> Option<&str> {
+        if let Facet::Sweep(key) = self { Some(key) } else { None }
+    }
+}
+
 impl FromStr for Facet {
     type Err = String;
 
