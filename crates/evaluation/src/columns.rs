@@ -205,7 +205,7 @@ fn element(kind: &ArrowDataType) -> Option<&ArrowDataType> {
 }
 
 /// Types that the features of polars in this workspace include: each further one lengthens its build.
-fn is_supported(kind: &ArrowDataType) -> bool {
+pub(crate) fn is_supported(kind: &ArrowDataType) -> bool {
     use ArrowDataType as Kind;
     match kind {
         Kind::Float32 | Kind::Float64 | Kind::Int32 | Kind::Int64 | Kind::UInt32 | Kind::UInt64 => true,
@@ -216,7 +216,7 @@ fn is_supported(kind: &ArrowDataType) -> bool {
 }
 
 /// `FixedSizeList of Float32`
-fn type_name(kind: &ArrowDataType) -> String {
+pub(crate) fn type_name(kind: &ArrowDataType) -> String {
     let plain = |kind: &ArrowDataType| {
         let text = format!("{kind:?}");
         text.split(['(', ' ']).next().unwrap_or_default().to_owned()

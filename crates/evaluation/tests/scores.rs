@@ -286,8 +286,38 @@ fn damaged_npz_is_refused() {
 #[test]
 fn logits_are_ordered_by_their_numbers() {
     let folder = Folder::new();
-    let path = folder.file("s.csv", "z10,z2,zx,z+3,score\n10,2,0,0,1\n30,4,0,0,1\n");
+    let path = folder.file("s.csv", "z1,z0,zx,z+3,score\n10,2,0,0,1\n30,4,0,0,1\n");
     let file = ScoreFile::open(&path, &|_| true).unwrap();
     assert_eq!(file.matrix("z").unwrap(), (2, vec![2.0, 10.0, 4.0, 30.0]));
-    assert!(file.matrix("y").unwrap_err().to_string().contains("no column \"y<number>\"; there are: z10, z2"));
+    assert!(file.matrix("y").unwrap_err().to_string().contains("no column \"y<number>\"; there are: z1, z0"));
+}
+
+/// Labels are compared with the place of a column: any other numbering gives wrong accuracies without a word.
+#[test]
+fn logits_of_other_numbers_than_the_classes_are_refused() {
+    let folder = Folder::new();
+    for (header, says) in [
+        ("z1,z2", "expected z0 to z1, each once, found z1, z2"),
+        ("z0,z2", "expected z0 to z1, each once, found z0, z2"),
+        ("z0,z1,z01", "expected z0 to z2, each once, found z0, z01, z1"),
+    ] {
+        let row = "1,".repeat(header.split(',').count());
+        let path = folder.file("s.csv", format!("{header}\n{}\n", row.trim_end_matches(',')));
+        let message = ScoreFile::open(&path, &|_| true).unwrap().matrix("z").unwrap_err().to_string();
+        assert!(message.ends_with(says), "{message}");
+    }
+}
+
+/// Parquet by pyarrow: a column of 8-bit integers, and one of decimals, at which polars would panic.
+#[test]
+fn parquet_types_that_are_not_read_are_named() {
+    let folder = Folder::new();
+    for (content, says) in [
+        (&include_bytes!("reference/int8.parquet")[..], "has type Int8; save it as bool, int32"),
+        (&include_bytes!("reference/decimal.parquet")[..], "has type Decimal; save it as bool, int32"),
+    ] {
+        let path = folder.file("s.parquet", content);
+        let message = ScoreFile::open(&path, &|_| true).unwrap_err().to_string();
+        assert!(message.contains("not readable as Parquet: column ") && message.contains(says), "{message}");
+    }
 }

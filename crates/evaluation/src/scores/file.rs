@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 
-use polars::prelude::{Column, CsvReadOptions, DataFrame, DataType, ParquetReader, SerReader, Series};
+use polars::prelude::{ArrowDataType, Column, CsvReadOptions, DataFrame, DataType, ParquetReader, SerReader, Series};
 
 use super::cells::{BadCell, BadFlags, Cells, Columns};
 use super::read::{guarded, parquet_frame};
 use super::{ScoreError, json_lines, npz};
+use crate::columns::{is_supported, type_name};
 
 /// Columns of a score file: CSV with a header (`.csv`), Parquet (`.parquet`), JSON lines (`.jsonl`, `.ndjson`: one object a line), or numpy
 /// arrays (`.npz`, one array a column).
@@ -112,10 +113,10 @@ impl ScoreFile {
     }
 
     /// Numbers of several columns, row-major, and how many a row: an array of two dimensions of that name, or else the columns
-    /// named `prefix` and a number, in the order of the numbers.
+    /// named `prefix` and a number, in the order of the numbers, which count from 0 without a gap: a label is the place of its column.
     ///
     /// # Errors
-    /// When there is neither, or a value is empty, NaN, or no number.
+    /// When there is neither, the numbers are others, or a value is empty, NaN, or no number.
     pub fn matrix(&self, prefix: &str) -> Result<(usize, Vec<f64>), ScoreError> {
         if let Some(cells) = self.columns.get(prefix) {
             return cells.matrix().map_err(|bad| self.bad(prefix, bad));
@@ -123,6 +124,12 @@ impl ScoreFile {
         let mut numbered: Vec<(u64, &String)> =
             self.names.iter().filter_map(|name| Some((number_behind(prefix, name)?, name))).collect();
         numbered.sort();
+        if numbered.iter().zip(0..).any(|((number, _), place)| *number != place) {
+            let found: Vec<&str> = numbered.iter().map(|(_, name)| name.as_str()).collect();
+            let last = numbered.len() - 1;
+            let message = format!("expected {prefix}0 to {prefix}{last}, each once, found {}", found.join(", "));
+            return Err(ScoreError::Format { path: self.path.clone(), format: "columns of classes", message });
+        }
         let columns: Vec<Vec<f64>> = numbered.iter().map(|(_, name)| self.numbers(name)).collect::<Result<_, _>>()?;
         if columns.is_empty() {
             return Err(self.missing(&format!("{prefix}<number>")));
@@ -173,10 +180,21 @@ fn parquet(path: &Path, select: &dyn Fn(&str) -> bool) -> Result<(Vec<String>, C
     let length = file.metadata()?.len();
     let mut bytes = Vec::new();
     file.take(length).read_to_end(&mut bytes)?;
-    let names: Vec<String> = guarded(path, "Parquet", || {
+    let types: Vec<(String, ArrowDataType)> = guarded(path, "Parquet", || {
         let mut reader = ParquetReader::new(Cursor::new(bytes.as_slice()));
-        Ok(reader.schema()?.iter_names().map(|name| name.to_string()).collect())
+        let schema = reader.schema()?;
+        Ok(schema.iter_values().map(|field| (field.name.to_string(), field.dtype().clone())).collect())
     })?;
+    // polars panics at some of these types, and must not come to read them.
+    let readable = |kind: &ArrowDataType| is_supported(kind) || *kind == ArrowDataType::Boolean;
+    if let Some((name, kind)) = types.iter().find(|(name, kind)| select(name) && !readable(kind)) {
+        let message = format!(
+            "column {name:?} has type {}; save it as bool, int32, int64, float32, float64 or string",
+            type_name(kind)
+        );
+        return Err(ScoreError::Format { path: path.to_owned(), format: "Parquet", message });
+    }
+    let names: Vec<String> = types.into_iter().map(|(name, _)| name).collect();
     let wanted: Vec<String> = names.iter().filter(|name| select(name)).cloned().collect();
     if wanted.is_empty() {
         return Ok((names, Columns::new()));
