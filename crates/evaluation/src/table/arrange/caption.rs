@@ -97,9 +97,12 @@ fn uncertainty(arranged: &Arranged) -> Vec<String> {
     };
     notes.push(format!("{seeds}{}.", if fewer { "; where a cell has fewer, it says so" } else { "" }));
     if arranged.uncertainty == Uncertainty::Interval {
-        let several = if arranged.usual_seeds() > 1 { ", its ends meaned over seeds" } else { "" };
+        let of = match arranged.usual_seeds() {
+            1 => String::new(),
+            n => format!(" of a single run, its ends averaged over n = {n} seeds (no interval of the mean)"),
+        };
         notes.push(format!(
-            "In square brackets the 95 % interval over images: DeLong's for the AUROC of a set, of a stratified bootstrap otherwise{several}."
+            "In square brackets the 95 % interval over images{of}: DeLong's for the AUROC of a set, of a stratified bootstrap otherwise."
         ));
         let values = values(arranged.cells());
         if values.iter().any(|value| value.interval.is_none()) {
