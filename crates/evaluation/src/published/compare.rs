@@ -110,10 +110,11 @@ impl Compared<'_> {
                     && entry.set == *set
                     && entry.id_set == id_set
                     && is_method(&entry.method)
-                    && entry
-                        .sweep
-                        .iter()
-                        .all(|(key, value)| self.facts.value(row, key).is_some_and(|ours| same_value(&ours, value)))
+                    && entry.sweep.iter().all(|(key, theirs)| {
+                        self.facts
+                            .value(row, key)
+                            .is_some_and(|ours| theirs.0.iter().any(|theirs| same_value(&ours, theirs)))
+                    })
             })
         })
     }
@@ -160,7 +161,7 @@ impl Compared<'_> {
             let settings: Vec<String> = self
                 .entries
                 .iter()
-                .flat_map(|entry| entry.sweep.iter().map(|(key, value)| format!("{key} {value}")))
+                .flat_map(|entry| entry.sweep.iter().map(|(key, value)| format!("{key} {}", value.0.join(" or "))))
                 .collect();
             let settings = names(settings.iter().map(String::as_str));
             let settings = if settings.is_empty() { settings } else { format!("; only with {settings}") };
@@ -213,8 +214,7 @@ impl Compared<'_> {
                 continue;
             }
             let Some(entry) = self.beside(mean) else { continue };
-            // Sources that print group means alone do not say what was meaned in numbers.
-            let mut theirs: Vec<&str> = self
+            let printed = self
                 .entries
                 .iter()
                 .filter(|other| {
@@ -222,8 +222,11 @@ impl Compared<'_> {
                         == (&entry.method, &entry.id_set, entry.metric, &entry.sweep)
                 })
                 .map(|other| other.set.as_str())
-                .filter(|set| *set != "id" && !set.starts_with("mean"))
-                .collect();
+                .filter(|set| *set != "id" && !set.starts_with("mean"));
+            let mut theirs: Vec<&str> = match entry.means_over.as_slice() {
+                [] => printed.collect(),
+                told => told.iter().map(String::as_str).collect(),
+            };
             let mut ours: Vec<String> = table
                 .rows
                 .iter()
@@ -237,8 +240,11 @@ impl Compared<'_> {
             theirs.sort_unstable();
             ours.sort_unstable();
             ours.dedup();
-            let reason = format!("mean over {} here, {} there", ours.join(", "), theirs.join(", "));
-            if !theirs.is_empty() && theirs != ours && !reasons.contains(&reason) {
+            let reason = match theirs.as_slice() {
+                [] => format!("mean over {} here, over sets that are not given there", ours.join(", ")),
+                theirs => format!("mean over {} here, {} there", ours.join(", "), theirs.join(", ")),
+            };
+            if theirs != ours && !reasons.contains(&reason) {
                 reasons.push(reason);
             }
         }

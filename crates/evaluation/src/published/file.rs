@@ -72,6 +72,9 @@ pub struct Setting {
     /// Images of each out-of-distribution set.
     #[serde(default)]
     pub images: BTreeMap<String, u64>,
+    /// By the column of a mean (`mean`, `mean (near)`) the sets that it is over, by our names, where columns of their own do not say it.
+    #[serde(default)]
+    pub means_over: BTreeMap<String, Vec<String>>,
     /// What no other key can say.
     #[serde(default)]
     pub notes: Vec<String>,
@@ -109,7 +112,10 @@ pub struct Block {
     /// In-distribution set; the setting's when absent.
     #[serde(default)]
     pub id_set: Option<String>,
-    /// Settings for which these numbers hold, by their path in an experiment file.
+    /// The sets of its means, as in the setting; the setting's when absent.
+    #[serde(default)]
+    pub means_over: Option<BTreeMap<String, Vec<String>>>,
+    /// Settings for which these numbers hold, by their path in an experiment file; several values are several names of one.
     #[serde(default)]
     pub sweep: BTreeMap<String, Choice>,
     /// Whether they are known from memory rather than from the source.
@@ -139,8 +145,7 @@ impl PublishedTable {
         let mut entries = Vec::new();
         for block in &self.blocks {
             let id_set = block.id_set.as_ref().unwrap_or(&self.setting.id_set);
-            let sweep: BTreeMap<String, String> =
-                block.sweep.iter().map(|(key, value)| (key.clone(), value.0.join(", "))).collect();
+            let means_over = block.means_over.as_ref().unwrap_or(&self.setting.means_over);
             for (method, cells) in &block.values {
                 for (set, printed) in cells {
                     let text = printed.0.join(", ");
@@ -164,7 +169,8 @@ impl PublishedTable {
                             value,
                             deviation,
                             recalled: block.recalled,
-                            sweep: sweep.clone(),
+                            sweep: block.sweep.clone(),
+                            means_over: means_over.get(set).cloned().unwrap_or_default(),
                         });
                     }
                 }

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::metrics::Metric;
+use crate::table::Choice;
 
 pub(crate) use compare::Compared;
 pub use file::{Block, Convention, Method, PublishedTable, Setting, Source};
@@ -66,8 +67,10 @@ pub struct Entry {
     pub deviation: Option<f64>,
     /// Whether it is known from memory rather than from the source.
     pub recalled: bool,
-    /// Settings for which it holds, by the path of the experiment file: `detector.network.width: 720`.
-    pub sweep: BTreeMap<String, String>,
+    /// Settings for which it holds, by the path of the experiment file, each with the values that mean the same: `detector.network.width: 720`.
+    pub sweep: BTreeMap<String, Choice>,
+    /// The sets that it is the mean over, by our names, where it is one and they are said.
+    pub means_over: Vec<String>,
 }
 
 /// Published numbers that cannot be read or matched.

@@ -8,6 +8,10 @@ use crate::table::{Row, same_value};
 
 use super::PublishedTable;
 
+/// The layers that detectors see, and what they are when none are chosen.
+const LAYERS: &str = "features.layers";
+const ALL_LAYERS: &str = "all";
+
 /// What is known of our experiment.
 pub(super) struct Facts<'a> {
     about: &'a About,
@@ -33,6 +37,9 @@ impl<'a> Facts<'a> {
             serde_yaml::Value::Bool(value) => Some(value.to_string()),
             serde_yaml::Value::Number(value) => Some(value.to_string()),
             serde_yaml::Value::String(value) => Some(value.clone()),
+            // As a sweep's cell says it: `[1,2,3]`.
+            serde_yaml::Value::Sequence(_) => serde_json::to_string(at).ok(),
+            serde_yaml::Value::Null if path == LAYERS => Some(ALL_LAYERS.to_owned()),
             _ => None,
         }
     }

@@ -158,7 +158,10 @@ impl From<Field> for String {
     }
 }
 
-/// Whether a value of the table is what an experiment file means: the same text, or the same number.
+/// Whether a value of the table is what an experiment file means: the same text, the same number, or the same list.
 pub(crate) fn same_value(one: &str, other: &str) -> bool {
-    one == other || matches!((one.parse::<f64>(), other.parse::<f64>()), (Ok(one), Ok(other)) if one == other)
+    let lists = one.starts_with('[') && other.starts_with('[');
+    one == other
+        || lists && one.replace(' ', "") == other.replace(' ', "")
+        || matches!((one.parse::<f64>(), other.parse::<f64>()), (Ok(one), Ok(other)) if one == other)
 }

@@ -232,6 +232,101 @@ published: {table: dlsr-table5-cifar100}
 }
 
 #[test]
+fn only_the_layers_of_a_published_bar_stand_beside_it() {
+    let table = |sweep: bool| {
+        let layers = if sweep { &["[1]", "[4]", "[1,2,3,4,5]"][..] } else { &[""] };
+        let mut rows = Vec::new();
+        for layers in layers {
+            for (score, auroc) in [("mse", 0.5), ("mfsim", 0.6)] {
+                for set in ["mnist", "svhn"] {
+                    let mut row = super::row(0, score, set, "far", auroc);
+                    row.detector = "dlsr".into();
+                    row.cell = (*layers).into();
+                    if sweep {
+                        row.sweep = BTreeMap::from([("features.layers".into(), (*layers).into())]);
+                    }
+                    rows.push(row);
+                }
+            }
+        }
+        let mut table = Table::new(rows);
+        table.group_means();
+        table
+    };
+    let text = "
+name: layers
+rows: [sweep.features.layers]
+columns: [score]
+where: {set: mean, sweep.features.layers: ['[1]', '[4]', '[1, 2, 3, 4, 5]']}
+best: none
+published: {table: dlsr-figure5}
+";
+    let arranged = arrange(text, &table(true)).unwrap();
+    let markdown = arranged.to_markdown();
+    let lines: Vec<&str> = markdown.lines().filter(|line| line.starts_with("| [")).collect();
+    assert_eq!(
+        lines,
+        [
+            "| [1] | 50.00 | 60.00 |",
+            "| [4] | 50.00 (94.46, −44.46) | 60.00 (93.84, −33.84) |",
+            "| [1,2,3,4,5] | 50.00 (96.93, −46.93) | 60.00 (99.35, −39.35) |"
+        ]
+    );
+    let said = "mean over mnist, svhn here, isun, lsun-c, lsun-r, places365, svhn, textures there";
+    assert!(arranged.details.join(" ").contains(said), "{:?}", arranged.details);
+    // Without a sweep the configuration says which: nothing there means every layer.
+    let one = |config: &str, published: &str| {
+        let text = format!("{{name: t, rows: [score], where: {{set: mean}}, published: {{table: {published}}}}}");
+        let about = About { config: config.into(), ..About::default() };
+        spec(&text).arrange(&table(false), &about, &Library::builtin()).map(|table| table.to_markdown())
+    };
+    for (config, value) in [("null", "96.93"), ("[1, 2, 3, 4, 5]", "96.93"), ("[4]", "94.46")] {
+        let markdown = one(&format!("features: {{layers: {config}}}"), "dlsr-figure5").unwrap();
+        assert!(markdown.contains(&format!("| mse | 50.00 ({value}, ")), "{config}: {markdown}");
+    }
+    let none = one("features: {layers: [1, 2]}", "dlsr-figure5").unwrap_err().to_string();
+    assert!(none.contains("only with features.layers [4], features.layers [1,2,3,4,5] or all"), "{none}");
+    let other = one("features: {layers: [1, 2]}", "dlsr-table3-cifar10").unwrap();
+    assert!(other.contains("features.layers \\[1,2\\] here, ") || other.contains("features.layers [1,2] here, "), "{other}");
+}
+
+#[test]
+fn a_published_mean_over_unknown_sets_is_said_to_be_one() {
+    let file = |over: &str| {
+        format!(
+            "{{title: t, source: {{name: n, reference: r, table: t}}, setting: {{id_set: cifar100, means_over: {over}}}, \
+             methods: {{A: {{detector: dlsr, score: mse}}}}, blocks: [{{metrics: [auroc], values: {{A: {{mean: 90}}}}}}]}}"
+        )
+    };
+    let details = |over: &str| {
+        let text = "
+name: t
+rows: [score]
+where: {set: mean, group: far, protocol: native, sweep.detector.network.width: 720}
+published: {table: mine}
+";
+        let library = Library::builtin().with("mine", &file(over));
+        spec(text).arrange(&swept(), &About::default(), &library).unwrap().details.join(" ")
+    };
+    let unknown = details("{}");
+    assert!(unknown.contains("mean over isun, svhn here, over sets that are not given there"), "{unknown}");
+    let other = details("{mean: [svhn, mnist]}");
+    assert!(other.contains("mean over isun, svhn here, mnist, svhn there"), "{other}");
+    let same = details("{mean: [svhn, isun]}");
+    assert!(!same.contains("mean over isun"), "{same}");
+}
+
+#[test]
+fn an_interval_over_seeds_is_not_said_to_be_of_the_mean() {
+    let text = "{name: t, rows: [score], uncertainty: interval, where: {set: svhn, protocol: native, sweep.detector.network.width: 720}}";
+    let several = arrange(text, &swept()).unwrap().notes.join(" ");
+    let said = "of a single run, its ends averaged over n = 3 seeds (no interval of the mean)";
+    assert!(several.contains(said), "{several}");
+    let one = arrange(&text.replace("set: svhn", "set: svhn, seed: 0"), &swept()).unwrap().notes.join(" ");
+    assert!(one.contains("the 95 % interval over images: DeLong's") && !one.contains("single run"), "{one}");
+}
+
+#[test]
 fn the_best_is_marked_among_values_of_one_task() {
     let rows = [("svhn", 0.9), ("isun", 0.5)];
     let table = Table::new(
