@@ -237,8 +237,8 @@ fn numpy_arrays_are_columns() {
     assert_eq!(flags(&["0", "7.0"]).unwrap(), [true, true, false, false, false]);
     assert_eq!(file.texts("set").unwrap(), ["cifar10", "cifar10", "svhn", "svhn", "größe"]);
     assert_eq!(file.texts("bytes").unwrap(), ["a", "bc", "", "d", "e"]);
-    assert_eq!(file.matrix("logits").unwrap(), (2, vec![0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0]));
-    assert_eq!(file.matrix("score").unwrap(), (1, want.to_vec()));
+    assert_eq!(file.matrix("logits", &[0, 1, 2, 3, 4]).unwrap(), (2, vec![0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0]));
+    assert_eq!(file.matrix("score", &[0, 1, 2, 3, 4]).unwrap(), (1, want.to_vec()));
 
     let says = |result: Result<Vec<f64>, ScoreError>| result.unwrap_err().to_string();
     assert!(
@@ -288,8 +288,8 @@ fn logits_are_ordered_by_their_numbers() {
     let folder = Folder::new();
     let path = folder.file("s.csv", "z1,z0,zx,z+3,score\n10,2,0,0,1\n30,4,0,0,1\n");
     let file = ScoreFile::open(&path, &|_| true).unwrap();
-    assert_eq!(file.matrix("z").unwrap(), (2, vec![2.0, 10.0, 4.0, 30.0]));
-    assert!(file.matrix("y").unwrap_err().to_string().contains("no column \"y<number>\"; there are: z1, z0"));
+    assert_eq!(file.matrix("z", &[0, 1]).unwrap(), (2, vec![2.0, 10.0, 4.0, 30.0]));
+    assert!(file.matrix("y", &[0, 1]).unwrap_err().to_string().contains("no column \"y<number>\"; there are: z1, z0"));
 }
 
 /// Labels are compared with the place of a column: any other numbering gives wrong accuracies without a word.
@@ -303,7 +303,7 @@ fn logits_of_other_numbers_than_the_classes_are_refused() {
     ] {
         let row = "1,".repeat(header.split(',').count());
         let path = folder.file("s.csv", format!("{header}\n{}\n", row.trim_end_matches(',')));
-        let message = ScoreFile::open(&path, &|_| true).unwrap().matrix("z").unwrap_err().to_string();
+        let message = ScoreFile::open(&path, &|_| true).unwrap().matrix("z", &[0]).unwrap_err().to_string();
         assert!(message.ends_with(says), "{message}");
     }
 }

@@ -95,7 +95,7 @@ fn csv_reads_back_to_the_same_table() {
 fn bad_csv_names_the_place() {
     let csv = String::from_utf8(table().to_csv().unwrap()).unwrap();
     let error = Table::from_csv(csv.replacen(",0.9,", ",good,", 1).as_bytes()).unwrap_err();
-    assert_eq!(error.to_string(), "row 1, column \"auroc\": expected a number, found \"good\"");
+    assert_eq!(error.to_string(), "row 1, column \"auroc\": expected a number from 0 to 1, found \"good\"");
     let error = Table::from_csv(csv.replacen("auroc_low", "auroc_lower", 1).as_bytes()).unwrap_err();
     assert!(matches!(error, TableError::UnknownColumn { name } if name == "auroc_lower"));
     let error = Table::from_csv(b"experiment,cell\na,b\n").unwrap_err();

@@ -187,3 +187,46 @@ fn the_help_teaches_by_examples() {
         assert!(help.contains(word), "{word}");
     }
 }
+
+#[test]
+fn rows_that_need_no_class_or_set_may_be_without() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "s.csv",
+        "score,is_ood,y,l0,l1,ds\n0.0,0,0,2,1,\n0.5,0,1,0,3,\n0.2,0,1,5,1,\n1.0,1,,,,far\n2.0,1,,,,near\n",
+    );
+    let found = metrics(&sandbox, &["s.csv", "--label", "y", "--logits", "l", "--set", "ds", "--bootstrap", "200"]);
+    assert_eq!(found.as_array().map(Vec::len), Some(3), "{found}");
+    assert_eq!((&found[0]["set"], &found[0]["accuracy"]), (&"far".into(), &(2.0 / 3.0).into()));
+    for metric in ["accuracy", "oscr", "calibration_error"] {
+        let [low, high] = ["low", "high"].map(|end| found[0][format!("{metric}_{end}")].as_f64().expect(metric));
+        assert!(low < high, "{metric}: {low} to {high}");
+    }
+    // An ID row without a class is one too few, and the row of the file is named.
+    sandbox.write("t.csv", "score,is_ood,y,p\n1,1,,\n0,0,1,1\n0,0,,1\n");
+    let output = sandbox.run(&["metrics", "t.csv", "--label", "y", "--prediction", "p"]);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(told.contains("row 3, column \"y\"") && told.contains("found nothing"), "{told}");
+}
+
+#[test]
+fn infinities_are_kept_in_json_lines_and_columns_named_twice_refused() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "s.jsonl",
+        "{\"score\": -Infinity, \"is_ood\": 0, \"NaN \\\"Infinity\": 1}\n{\"score\": 0, \"is_ood\": 0}\n\
+         {\"score\": \"inf\", \"is_ood\": 1}\n{\"score\": Infinity, \"is_ood\": 1}\n",
+    );
+    let found = metrics(&sandbox, &["s.jsonl"]);
+    assert_eq!((&found[0]["auroc"], &found[0]["n_ood"]), (&1.0.into(), &2.into()));
+    for (name, text, says) in [
+        ("nan.jsonl", "{\"score\": NaN, \"is_ood\": 0}\n", "row 1, column \"score\": expected a number, found NaN"),
+        ("text.jsonl", "{\"score\": \"2\", \"is_ood\": 0}\n", "expected a number"),
+        ("twice.csv", "score,score,is_ood\n1,2,0\n3,4,1\n", "two columns are named \"score\""),
+    ] {
+        sandbox.write(name, text);
+        let output = sandbox.run(&["metrics", name]);
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && told.contains(says), "{name}: {told}");
+    }
+}

@@ -17,7 +17,8 @@ use super::{Counts, FprRule, Metric, MetricError, Positive, Recall};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BootstrapConfig {
-    /// Replicates, 1 to [`BootstrapConfig::LIMIT`]; 1,000 place the ends of a 95 % interval within about a twentieth of its width.
+    /// Replicates, 1 to [`BootstrapConfig::LIMIT`]; 1,000 are usual. FPR95 jumps from sample to sample: the ends
+    /// of its interval settle late.
     pub replicates: usize,
     /// Seed of the draws.
     pub seed: u64,
@@ -113,10 +114,11 @@ impl Replicates {
         ood: &[f64],
         predictions: &Predictions,
         set: &str,
+        recall: Recall,
         rule: FprRule,
         config: BootstrapConfig,
     ) -> Result<Replicates, BootstrapError> {
-        Replicates::draw_all((id, ood), Some(predictions), set, Recall::P95, rule, config)
+        Replicates::draw_all((id, ood), Some(predictions), set, recall, rule, config)
     }
 
     fn draw_all(

@@ -58,7 +58,7 @@ mod tests {
 
     use super::super::bootstrap::{BootstrapConfig, Replicates};
     use super::super::classification::oscr;
-    use super::super::{FprRule, Metric};
+    use super::super::{FprRule, Metric, Recall};
     use super::*;
 
     #[test]
@@ -72,7 +72,9 @@ mod tests {
             confidence: (0..83).map(|at| f64::from(stream.uniform(1000 + at))).collect(),
         };
         let config = BootstrapConfig { replicates: 15, seed: 3 };
-        let drawn = Replicates::draw_classified(&id, &ood, &predictions, "far", FprRule::FirstAtLeast, config).unwrap();
+        let drawn =
+            Replicates::draw_classified(&id, &ood, &predictions, "far", Recall::P95, FprRule::FirstAtLeast, config)
+                .unwrap();
         let plain = Replicates::draw(&id, &ood, "far", FprRule::FirstAtLeast, config).unwrap();
         assert_eq!(drawn.values(Metric::Autc), plain.values(Metric::Autc));
         assert!(plain.values(Metric::Oscr).is_empty() && plain.interval(Metric::Oscr).is_none());
@@ -99,7 +101,15 @@ mod tests {
     fn other_numbers_of_predictions_are_refused() {
         let predictions = Predictions { correct: vec![true], confidence: vec![0.5] };
         let config = BootstrapConfig::default();
-        let drawn = Replicates::draw_classified(&[0.0, 1.0], &[1.0], &predictions, "", FprRule::FirstAtLeast, config);
+        let drawn = Replicates::draw_classified(
+            &[0.0, 1.0],
+            &[1.0],
+            &predictions,
+            "",
+            Recall::P95,
+            FprRule::FirstAtLeast,
+            config,
+        );
         assert!(drawn.is_err_and(|error| error.to_string().contains("expected 2 predictions")));
     }
 }

@@ -29,7 +29,7 @@ impl Convention {
             name: "openood",
             rule: FprRule::FirstAtLeastSklearnDrop,
             prints: AREAS_OOD,
-            note: "OpenOOD 1.5 since August 2023; its means over near and far sets are unweighted",
+            note: "OpenOOD 1.5 since August 2023 (its two AUPR columns were exchanged until 18 December 2023); its means over near and far sets are unweighted",
         },
         Convention {
             name: "openood-1.0",

@@ -1,6 +1,6 @@
 //! The values of one column of a score file, whatever the format, and what they are read as.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -10,8 +10,8 @@ pub(super) type Columns = BTreeMap<String, (usize, Cells)>;
 /// The values of a column, one a row (of numbers `width` a row).
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Cells {
-    /// Numbers; `absent` is the first row without one.
-    Numbers { width: usize, values: Vec<f64>, absent: Option<usize> },
+    /// Numbers; `absent` are the rows without one.
+    Numbers { width: usize, values: Vec<f64>, absent: BTreeSet<usize> },
     /// Truth values.
     Flags(Vec<Option<bool>>),
     /// Texts that may be anything.
@@ -31,6 +31,13 @@ pub(super) struct BadCell {
     pub found: String,
 }
 
+impl BadCell {
+    /// The same value, found in these rows of the file.
+    pub fn at(self, rows: &[usize]) -> BadCell {
+        BadCell { row: rows.get(self.row).copied().unwrap_or(self.row), ..self }
+    }
+}
+
 const NUMBER: &str = "a number";
 const TEXT: &str = "a text";
 /// Distinct values that are told of a column.
@@ -41,12 +48,29 @@ fn bad<T>(row: usize, expected: &'static str, found: impl Into<String>) -> Resul
 }
 
 impl Cells {
+    /// The values of these rows alone, ascending: what stands in others does not matter.
+    pub fn take(&self, rows: &[usize]) -> Cells {
+        match self {
+            Cells::Numbers { width, values, absent } => Cells::Numbers {
+                width: *width,
+                values: rows.iter().flat_map(|row| &values[row * width..(row + 1) * width]).copied().collect(),
+                absent: (0..rows.len()).filter(|&at| absent.contains(&rows[at])).collect(),
+            },
+            Cells::Flags(flags) => Cells::Flags(rows.iter().map(|&row| flags[row]).collect()),
+            Cells::Texts(texts) => Cells::Texts(rows.iter().map(|&row| texts[row].clone()).collect()),
+            Cells::Json(values) => Cells::Json(rows.iter().map(|&row| values[row].clone()).collect()),
+            Cells::Other(kind) => Cells::Other(kind.clone()),
+        }
+    }
+
     /// One number a row, none of them NaN; infinities are kept.
     pub fn numbers(&self) -> Result<Vec<f64>, BadCell> {
         let values = match self {
-            Cells::Numbers { absent: Some(row), .. } => return bad(*row, NUMBER, "nothing"),
             Cells::Numbers { width, .. } if *width != 1 => return bad(0, NUMBER, format!("{width} numbers a row")),
-            Cells::Numbers { values, .. } => values.clone(),
+            Cells::Numbers { values, absent, .. } => match absent.first() {
+                Some(&row) => return bad(row, NUMBER, "nothing"),
+                None => values.clone(),
+            },
             Cells::Flags(_) => return bad(0, NUMBER, "a truth value"),
             Cells::Other(kind) => return bad(0, NUMBER, format!("a value of type {kind}")),
             Cells::Texts(texts) => {
@@ -59,6 +83,11 @@ impl Cells {
             Cells::Json(values) => {
                 let parse = |(row, value): (usize, &Option<Value>)| match value {
                     None | Some(Value::Null) => bad(row, NUMBER, "nothing"),
+                    // JSON has no infinities: they come as texts. Other numbers in quotes are a mistake.
+                    Some(Value::String(text)) => match text.parse::<f64>() {
+                        Ok(value) if !value.is_finite() => Ok(value),
+                        _ => bad(row, NUMBER, format!("{text:?}")),
+                    },
                     Some(value) => value.as_f64().map_or_else(|| bad(row, NUMBER, value.to_string()), Ok),
                 };
                 values.iter().enumerate().map(parse).collect::<Result<_, _>>()?
@@ -73,7 +102,7 @@ impl Cells {
     /// `width` numbers a row, row after row.
     pub fn matrix(&self) -> Result<(usize, Vec<f64>), BadCell> {
         match self {
-            Cells::Numbers { width, values, absent: None } if *width > 1 => {
+            Cells::Numbers { width, values, .. } if *width > 1 => {
                 match values.iter().position(|value| value.is_nan()) {
                     Some(at) => bad(at / width, NUMBER, "NaN"),
                     None => Ok((*width, values.clone())),
@@ -117,7 +146,7 @@ impl Cells {
     fn written(&self) -> Option<Vec<Option<String>>> {
         Some(match self {
             Cells::Numbers { width: 1, values, absent } => {
-                let row = |(row, value): (usize, &f64)| (*absent != Some(row)).then(|| value.to_string());
+                let row = |(row, value): (usize, &f64)| (!absent.contains(&row)).then(|| value.to_string());
                 values.iter().enumerate().map(row).collect()
             }
             Cells::Numbers { .. } | Cells::Other(_) => return None,

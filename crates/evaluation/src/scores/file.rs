@@ -90,6 +90,22 @@ impl ScoreFile {
         self.cells(name)?.texts().map_err(|bad| self.bad(name, bad))
     }
 
+    /// [`ScoreFile::numbers`] of these rows alone, ascending: what stands in the others does not matter.
+    ///
+    /// # Errors
+    /// As [`ScoreFile::numbers`].
+    pub fn numbers_in(&self, name: &str, rows: &[usize]) -> Result<Vec<f64>, ScoreError> {
+        self.cells(name)?.take(rows).numbers().map_err(|bad| self.bad(name, bad.at(rows)))
+    }
+
+    /// [`ScoreFile::texts`] of these rows alone.
+    ///
+    /// # Errors
+    /// As [`ScoreFile::texts`].
+    pub fn texts_in(&self, name: &str, rows: &[usize]) -> Result<Vec<String>, ScoreError> {
+        self.cells(name)?.take(rows).texts().map_err(|bad| self.bad(name, bad.at(rows)))
+    }
+
     /// Which rows are out of distribution. Without `ood_values`: true or 1 for OOD, false or 0 for ID, and nothing else. With them: OOD where
     /// the value is one of them (numbers compared as numbers), ID elsewhere.
     ///
@@ -113,13 +129,14 @@ impl ScoreFile {
     }
 
     /// Numbers of several columns, row-major, and how many a row: an array of two dimensions of that name, or else the columns
-    /// named `prefix` and a number, in the order of the numbers, which count from 0 without a gap: a label is the place of its column.
+    /// named `prefix` and a number, in the order of the numbers, which count from 0 without a gap: a label is the place of its column. Of
+    /// these rows alone, ascending.
     ///
     /// # Errors
     /// When there is neither, the numbers are others, or a value is empty, NaN, or no number.
-    pub fn matrix(&self, prefix: &str) -> Result<(usize, Vec<f64>), ScoreError> {
+    pub fn matrix(&self, prefix: &str, rows: &[usize]) -> Result<(usize, Vec<f64>), ScoreError> {
         if let Some(cells) = self.columns.get(prefix) {
-            return cells.matrix().map_err(|bad| self.bad(prefix, bad));
+            return cells.take(rows).matrix().map_err(|bad| self.bad(prefix, bad.at(rows)));
         }
         let mut numbered: Vec<(u64, &String)> =
             self.names.iter().filter_map(|name| Some((number_behind(prefix, name)?, name))).collect();
@@ -130,12 +147,13 @@ impl ScoreFile {
             let message = format!("expected {prefix}0 to {prefix}{last}, each once, found {}", found.join(", "));
             return Err(ScoreError::Format { path: self.path.clone(), format: "columns of classes", message });
         }
-        let columns: Vec<Vec<f64>> = numbered.iter().map(|(_, name)| self.numbers(name)).collect::<Result<_, _>>()?;
+        let columns: Vec<Vec<f64>> =
+            numbered.iter().map(|(_, name)| self.numbers_in(name, rows)).collect::<Result<_, _>>()?;
         if columns.is_empty() {
             return Err(self.missing(&format!("{prefix}<number>")));
         }
-        let rows = (0..self.rows).flat_map(|row| columns.iter().map(move |column| column[row]));
-        Ok((columns.len(), rows.collect()))
+        let values = (0..rows.len()).flat_map(|row| columns.iter().map(move |column| column[row]));
+        Ok((columns.len(), values.collect()))
     }
 
     fn cells(&self, name: &str) -> Result<&Cells, ScoreError> {
@@ -172,7 +190,15 @@ fn csv(path: &Path, select: &dyn Fn(&str) -> bool) -> Result<(Vec<String>, Colum
             .into_reader_with_file_handle(Cursor::new(bytes.as_slice()))
             .finish()
     })?;
-    Ok((names(&frame), selected(path, "CSV", &frame, select)?))
+    let names = names(&frame);
+    // polars gives the second column of a name another one.
+    let renamed = names.iter().filter_map(|name| name.rsplit_once("_duplicated_"));
+    if let Some((name, _)) = renamed.into_iter().find(|(base, _)| names.iter().any(|name| name == base)) {
+        let message = format!("two columns are named {name:?}: which one is meant?");
+        return Err(ScoreError::Format { path: path.to_owned(), format: "CSV", message });
+    }
+    let columns = selected(path, "CSV", &frame, select)?;
+    Ok((names, columns))
 }
 
 fn parquet(path: &Path, select: &dyn Fn(&str) -> bool) -> Result<(Vec<String>, Columns), ScoreError> {
@@ -229,7 +255,7 @@ fn cells(series: &Series) -> polars::error::PolarsResult<Cells> {
         kind if kind.is_primitive_numeric() => {
             let numbers = series.cast(&DataType::Float64)?;
             let numbers = numbers.f64()?;
-            let absent = numbers.iter().position(|value| value.is_none());
+            let absent = numbers.iter().enumerate().filter(|(_, value)| value.is_none()).map(|(row, _)| row).collect();
             Cells::Numbers { width: 1, values: numbers.iter().map(Option::unwrap_or_default).collect(), absent }
         }
         kind => Cells::Other(kind.to_string()),

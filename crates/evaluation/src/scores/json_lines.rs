@@ -1,5 +1,6 @@
 //! Scores as JSON lines: one object a line.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
@@ -15,7 +16,7 @@ pub(super) fn read(text: &str, select: &dyn Fn(&str) -> bool) -> Result<(Vec<Str
     let mut rows = 0;
     for line in text.lines().filter(|line| !line.trim().is_empty()) {
         let object: Map<String, Value> =
-            serde_json::from_str(line).map_err(|error| format!("row {}: {error}", rows + 1))?;
+            serde_json::from_str(&quoted(line)).map_err(|error| format!("row {}: {error}", rows + 1))?;
         if rows == 0 {
             names = object.keys().cloned().collect();
         }
@@ -34,4 +35,31 @@ pub(super) fn read(text: &str, select: &dyn Fn(&str) -> bool) -> Result<(Vec<Str
         (name, (rows, Cells::Json(values)))
     });
     Ok((names, columns.collect()))
+}
+
+/// The line with Python's bare words for what JSON cannot say (`NaN`, `Infinity`, `-Infinity`) in quotes.
+fn quoted(line: &str) -> Cow<'_, str> {
+    if !line.contains("NaN") && !line.contains("Infinity") {
+        return Cow::Borrowed(line);
+    }
+    let mut out = String::with_capacity(line.len() + 8);
+    let (mut within, mut escaped) = (false, false);
+    let mut rest = line;
+    while let Some(next) = rest.chars().next() {
+        let word = ["-Infinity", "Infinity", "NaN"].into_iter().find(|word| !within && rest.starts_with(word));
+        if let Some(word) = word {
+            out.push('"');
+            out.push_str(word);
+            out.push('"');
+            rest = &rest[word.len()..];
+            continue;
+        }
+        if next == '"' && !escaped {
+            within = !within;
+        }
+        escaped = within && next == '\\' && !escaped;
+        out.push(next);
+        rest = &rest[next.len_utf8()..];
+    }
+    Cow::Owned(out)
 }

@@ -1,5 +1,6 @@
 //! Scores in numpy's `.npz`: one array a column.
 
+use std::collections::BTreeSet;
 use std::io::{Read, Seek};
 
 use oodlab_formats::npy::{Header, Kind, elements};
@@ -42,7 +43,7 @@ fn column(header: &Header, input: &mut dyn Read) -> Result<(usize, Cells), Forma
         Kind::Number(number) => {
             let values =
                 values(input, count, number.size_bytes(), |bytes| number_of(number, bytes, header.big_endian))?;
-            Ok((rows, Cells::Numbers { width, values, absent: None }))
+            Ok((rows, Cells::Numbers { width, values, absent: BTreeSet::new() }))
         }
         Kind::Unicode(_) | Kind::Bytes(_) if width != 1 => Err(bad("texts in two dimensions")),
         Kind::Unicode(length) => {

@@ -287,7 +287,10 @@ published: {table: dlsr-figure5}
     let none = one("features: {layers: [1, 2]}", "dlsr-figure5").unwrap_err().to_string();
     assert!(none.contains("only with features.layers [4], features.layers [1,2,3,4,5] or all"), "{none}");
     let other = one("features: {layers: [1, 2]}", "dlsr-table3-cifar10").unwrap();
-    assert!(other.contains("features.layers \\[1,2\\] here, ") || other.contains("features.layers [1,2] here, "), "{other}");
+    assert!(
+        other.contains("features.layers \\[1,2\\] here, ") || other.contains("features.layers [1,2] here, "),
+        "{other}"
+    );
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use oodlab_base::{Key, KeyBuilder};
+use oodlab_evaluation::metrics::Recall;
 use oodlab_evaluation::metrics::bootstrap::Replicates;
 use oodlab_evaluation::metrics::classification::oscr;
 use oodlab_evaluation::record::StageAbout;
@@ -154,7 +155,9 @@ impl ScoredRun {
                     if let Some(config) = run.experiment.intervals.bootstrap() {
                         // The same images are drawn under every protocol and for every detector.
                         let drawn = match &predictions {
-                            Some(of) => Replicates::draw_classified(&id, ood, of, &outlier.name, RULE, config)?,
+                            Some(of) => {
+                                Replicates::draw_classified(&id, ood, of, &outlier.name, Recall::P95, RULE, config)?
+                            }
                             None => Replicates::draw(&id, ood, &outlier.name, RULE, config)?,
                         };
                         row.intervals.extend(intervals(&drawn).filter(|(metric, _)| *metric != Metric::Auroc));

@@ -1,5 +1,7 @@
 //! The columns of a score file as detectors, OOD sets and predictions.
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 use oodlab_evaluation::metrics::classification::{PredictionError, Predictions};
 use oodlab_evaluation::scores::{ScoreError, ScoreFile, number_behind};
@@ -61,11 +63,11 @@ pub fn read(arguments: &MetricsArguments) -> Result<Input> {
             rows_of_sets.push(ood_rows);
         }
         Some(column) => {
-            let names = file.texts(column)?;
-            for row in ood_rows {
-                let place = sets.iter().position(|set: &OodSet| set.name == names[row]);
-                let place = place.unwrap_or_else(|| {
-                    sets.push(OodSet { name: names[row].clone() });
+            let names = file.texts_in(column, &ood_rows)?;
+            let mut places: BTreeMap<String, usize> = BTreeMap::new();
+            for (row, name) in ood_rows.into_iter().zip(names) {
+                let place = *places.entry(name).or_insert_with_key(|name| {
+                    sets.push(OodSet { name: name.clone() });
                     rows_of_sets.push(Vec::new());
                     sets.len() - 1
                 });
@@ -111,12 +113,10 @@ fn advised(error: ScoreError) -> anyhow::Error {
 fn predictions(file: &ScoreFile, arguments: &MetricsArguments, label: &str, id_rows: &[usize]) -> Result<Classified> {
     let place = |error: PredictionError| anyhow::Error::new(error).context(format!("{}", arguments.file.display()));
     if let Some(prefix) = &arguments.logits {
-        let (classes, logits) = file.matrix(prefix)?;
-        let labels = file.numbers(label)?;
-        let mut kept = Vec::with_capacity(id_rows.len());
+        let (classes, logits) = file.matrix(prefix, id_rows)?;
+        let labels = file.numbers_in(label, id_rows)?;
         let mut id_labels = Vec::with_capacity(id_rows.len());
-        for &row in id_rows {
-            let value = labels[row];
+        for (&row, &value) in id_rows.iter().zip(&labels) {
             let whole = value >= 0.0 && value.fract() == 0.0 && value <= f64::from(u32::MAX);
             anyhow::ensure!(
                 whole,
@@ -125,28 +125,25 @@ fn predictions(file: &ScoreFile, arguments: &MetricsArguments, label: &str, id_r
                 row + 1,
             );
             id_labels.push(value as u32);
-            kept.extend_from_slice(&logits[row * classes..(row + 1) * classes]);
         }
-        let predictions = Predictions::from_logits(&id_labels, &kept, classes).map_err(place)?;
+        let predictions = Predictions::from_logits(&id_labels, &logits, classes).map_err(place)?;
         return Ok(Classified { predictions, has_confidence: true });
     }
     let Some(prediction) = &arguments.prediction else {
         return Err(settings("metrics: --label needs --prediction COLUMN or --logits PREFIX beside it"));
     };
-    let correct = match (file.numbers(label), file.numbers(prediction)) {
-        (Ok(labels), Ok(predicted)) => id_rows.iter().map(|&row| labels[row] == predicted[row]).collect(),
+    let correct = match (file.numbers_in(label, id_rows), file.numbers_in(prediction, id_rows)) {
+        (Ok(labels), Ok(predicted)) => labels.iter().zip(&predicted).map(|(label, class)| label == class).collect(),
         // Classes may have names.
         _ => {
-            let (labels, predicted) = (file.texts(label)?, file.texts(prediction)?);
-            id_rows.iter().map(|&row| labels[row].trim() == predicted[row].trim()).collect()
+            let (labels, predicted) = (file.texts_in(label, id_rows)?, file.texts_in(prediction, id_rows)?);
+            labels.iter().zip(&predicted).map(|(label, class)| label.trim() == class.trim()).collect()
         }
     };
     let confidence = match &arguments.confidence {
-        None => Vec::new(),
-        Some(column) => {
-            let values = file.numbers(column)?;
-            id_rows.iter().map(|&row| values[row]).collect()
-        }
+        // Whoever draws replicates needs one; nothing is told of it.
+        None => vec![1.0; id_rows.len()],
+        Some(column) => file.numbers_in(column, id_rows)?,
     };
     Ok(Classified { predictions: Predictions { correct, confidence }, has_confidence: arguments.confidence.is_some() })
 }

@@ -8,7 +8,7 @@ mod text;
 use anyhow::{Context, Result};
 use oodlab_evaluation::metrics::bootstrap::{BootstrapConfig, Replicates};
 use oodlab_evaluation::metrics::classification::oscr;
-use oodlab_evaluation::metrics::compare::{Scored, bootstrap, delong};
+use oodlab_evaluation::metrics::compare::{BOOTSTRAPPED, Scored, bootstrap, delong};
 use oodlab_evaluation::metrics::{Comparison, Method, correct};
 use oodlab_evaluation::{Counts, Metric};
 
@@ -18,9 +18,6 @@ use line::{Line, mean_line};
 
 use super::{print, print_json};
 use crate::failure::settings;
-
-/// Differences that the paired bootstrap tests on one set; the AUROC's has a test of its own.
-const BOOTSTRAPPED: [Metric; 4] = [Metric::AuprIn, Metric::AuprOut, Metric::Fpr95Id, Metric::Fpr95Ood];
 
 /// Prints one line a score column and OOD set, or with `--json` an array with one object each.
 pub fn run(arguments: &MetricsArguments, json: bool) -> Result<()> {
@@ -102,8 +99,14 @@ fn evaluate_detector(
             }
         }
         if config.replicates > 0 {
-            let replicates = Replicates::draw_at(&detector.id, ood, &set.name, recall, rule, config)?;
-            for metric in Metric::OF_SCORES.into_iter().filter(|metric| *metric != Metric::Auroc) {
+            let replicates = match &input.predictions {
+                None => Replicates::draw_at(&detector.id, ood, &set.name, recall, rule, config)?,
+                Some(of) => {
+                    Replicates::draw_classified(&detector.id, ood, &of.predictions, &set.name, recall, rule, config)?
+                }
+            };
+            let told: Vec<Metric> = line.values.keys().copied().filter(|metric| *metric != Metric::Auroc).collect();
+            for metric in told {
                 line.intervals.extend(replicates.interval(metric).map(|ends| (metric, ends)));
             }
             drawn.push(replicates);
@@ -114,8 +117,8 @@ fn evaluate_detector(
         let mut line = mean_line(&lines);
         if !drawn.is_empty() {
             let mean = Replicates::mean(&drawn.iter().collect::<Vec<_>>());
-            let intervals = Metric::OF_SCORES.into_iter().filter_map(|metric| Some((metric, mean.interval(metric)?)));
-            line.intervals = intervals.collect();
+            let told = line.values.keys().filter_map(|&metric| Some((metric, mean.interval(metric)?)));
+            line.intervals = told.collect();
             drawn.push(mean);
         }
         lines.push(line);
