@@ -1,6 +1,7 @@
 //! Comparisons of detectors as Markdown.
 
 use super::comparison::{Comparison, Method};
+use crate::table::escaped;
 
 /// One block a pair of scores on one ID set under one protocol in one run, in the rows' order: a heading, a table of one line a set and
 /// metric, and behind all blocks a caption. Values in percent, differences in points. Empty without rows.
@@ -12,7 +13,7 @@ pub fn comparisons_to_markdown(rows: &[Comparison]) -> String {
         let heading = heading(row);
         if block.as_ref() != Some(&heading) {
             let (a, b) = (name(&row.detector_a, &row.score_a), name(&row.detector_b, &row.score_b));
-            out += &format!("{}### {heading}\n\n", if block.is_some() { "\n" } else { "" });
+            out += &format!("{}### {}\n\n", if block.is_some() { "\n" } else { "" }, escaped(&heading));
             out += &format!(
                 "| OOD set | metric | {} | {} | difference [95 %] | p | p (Holm) | test |\n",
                 escaped(&a),
@@ -103,8 +104,4 @@ fn caption(rows: &[Comparison]) -> String {
         text += " -: no variance, no test.";
     }
     text + "\n"
-}
-
-fn escaped(name: &str) -> String {
-    name.replace('|', "\\|")
 }

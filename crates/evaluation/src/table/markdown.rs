@@ -229,6 +229,6 @@ fn percent(value: OverSeeds, seeds: usize) -> String {
 }
 
 /// Names may hold what Markdown would read as the end of a cell, or as HTML.
-pub(super) fn escaped(name: &str) -> String {
+pub(crate) fn escaped(name: &str) -> String {
     name.replace('\\', "\\\\").replace('|', "\\|").replace('<', "&lt;").replace(['\n', '\r'], " ")
 }

@@ -22,6 +22,7 @@ pub use arrange::{ArrangeError, Arranged, ArrangedCell, ArrangedLine, ArrangedVa
 pub(crate) use field::same_value;
 pub use field::{Field, UnknownField};
 pub use markdown::MarkdownOptions;
+pub(crate) use markdown::escaped;
 pub use spec::{Best, Choice, TableSpec, Uncertainty};
 
 /// The columns of `table.csv` before those of the sweep, in order.
