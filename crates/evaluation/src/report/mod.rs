@@ -21,6 +21,7 @@ use std::fmt::Write as _;
 use crate::record::Record;
 pub use compare::{SideBySide, compare, compare_html, compare_text};
 use page::{Section, page, scroll};
+pub(crate) use text::run_id;
 use text::{address, escape};
 
 /// A table that was arranged for the report.

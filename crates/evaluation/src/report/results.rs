@@ -9,7 +9,7 @@ use crate::table::Row;
 
 use super::controls::{Choice, controls};
 use super::page::scroll;
-use super::text::{aligned, escape, hash, id};
+use super::text::{aligned, escape, hash, run_id};
 
 /// Metrics that are shown without being asked for.
 const SHOWN: [Metric; 5] = [Metric::Auroc, Metric::AuprIn, Metric::AuprOut, Metric::Fpr95Id, Metric::Fpr95Ood];
@@ -94,7 +94,7 @@ pub(super) fn section(record: &Record) -> Results {
         let run = if row.run.is_empty() {
             String::new()
         } else {
-            format!("<a href=\"#{}\">{}</a>", id("run", &row.run), escape(&row.run))
+            format!("<a href=\"#{}\">{}</a>", run_id(&row.run), escape(&row.run))
         };
         let _ = writeln!(table, "<td>{run}</td></tr>");
     }

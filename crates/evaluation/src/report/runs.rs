@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use crate::record::{About, RunAbout, StageAbout};
 
 use super::page::scroll;
-use super::text::{address, count, duration, escape, hash, id};
+use super::text::{address, count, duration, escape, hash, run_id};
 
 /// Runs that are open from the beginning; of more only the names are.
 const OPEN: usize = 1;
@@ -54,7 +54,7 @@ fn one(run: &RunAbout, open: bool) -> String {
     let mut out = format!(
         "<details class=\"run\" id=\"{}\"{open}>\n<summary><h4>{} <span>seed {} · {} · <code>{}</code></span></h4></summary>\n\
          <p class=\"files\"><a href=\"{}\">Provenance (JSON)</a> <a href=\"{}\">Configuration (YAML)</a> <a href=\"{}\">Log (JSON lines)</a></p>\n",
-        id("run", &run.run),
+        run_id(&run.run),
         escape(&name),
         run.seed,
         duration(total),

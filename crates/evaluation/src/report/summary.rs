@@ -7,7 +7,7 @@ use crate::metrics::Metric;
 use crate::record::{About, Record};
 
 use super::standing::{Group, METRICS, Standing, controls, groups, with_means};
-use super::text::{aligned, count, escape, id, percent};
+use super::text::{aligned, count, escape, percent, run_id};
 
 /// Scores of the experiment's own detectors, and controls, that a group shows.
 const SHOWN: usize = 5;
@@ -130,7 +130,7 @@ fn line(standing: &Standing<'_>) -> String {
         if metric == Metric::Auroc
             && let Some(row) = standing.rows.first().filter(|row| !row.run.is_empty())
         {
-            text = format!("<a href=\"#{}\">{text}</a>", id("run", &row.run));
+            text = format!("<a href=\"#{}\">{text}</a>", run_id(&row.run));
         }
         match (deviation, standing.rows.first().and_then(|row| row.interval(metric))) {
             (Some(deviation), _) => {

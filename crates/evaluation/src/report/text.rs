@@ -56,6 +56,11 @@ pub(super) fn id(prefix: &str, text: &str) -> String {
     out
 }
 
+/// The id of the element that shows a run.
+pub(crate) fn run_id(run: &str) -> String {
+    id("run", run)
+}
+
 /// A fraction in percent with two decimals; `n/a` for what is no number.
 pub(super) fn percent(value: f64) -> String {
     if value.is_nan() { "n/a".to_owned() } else { format!("{:.2}", 100.0 * value) }

@@ -375,6 +375,21 @@ published: {table: energy-cifar100, sets: {cifar100: cifar100}, lines: [MSP, Ene
     assert!(said.unwrap_err().to_string().contains("has no method \"energy\""));
 }
 
+#[test]
+fn a_number_of_one_run_links_to_it() {
+    let run = RunAbout { run: "k1".into(), ..RunAbout::default() };
+    let about = About { runs: vec![run], ..About::default() };
+    let one =
+        "{name: t, rows: [score], where: {set: svhn, protocol: native, seed: 0, sweep.detector.network.width: 720}}";
+    let html = |text: &str, about: &About| spec(text).arrange(&swept(), about, &Library::builtin()).unwrap().to_html();
+    let linked = html(one, &about);
+    assert_eq!(linked.matches("<a href=\"#run-k1\">").count(), 3, "{linked}");
+    assert!(linked.contains("<td data-value=\"80\"><a href=\"#run-k1\">80.00</a></td>"), "{linked}");
+    // A mean over seeds has no run of its own, and a run that the record does not have cannot be shown.
+    assert!(!html(&one.replace("seed: 0, ", ""), &about).contains("<a "));
+    assert!(!html(one, &About::default()).contains("<a "));
+}
+
 proptest::proptest! {
     /// Names hold what they may: no markup is broken by them.
     #[test]

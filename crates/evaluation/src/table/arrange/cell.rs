@@ -62,6 +62,10 @@ pub(super) fn cell(
         n_ood: count(|row| row.n_ood),
         rule: rows[0].rule.clone(),
         reported: false,
+        run: match rows.as_slice() {
+            [row] if !row.run.is_empty() => Some(row.run.clone()),
+            _ => None,
+        },
     }))
 }
 
@@ -99,6 +103,7 @@ pub(super) fn reported(
         n_ood: None,
         rule: String::new(),
         reported: true,
+        run: None,
     })
 }
 

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::Arranged;
 use super::text::Markup;
+use crate::report::run_id;
 
 const MARKUP: Markup = Markup {
     best: ["<strong>", "</strong>"],
@@ -16,7 +17,8 @@ const MARKUP: Markup = Markup {
 
 impl Arranged {
     /// The table as a plain `<table>` element with the caption below it, in a `<figure>`: headings have scopes, cells the value in
-    /// percent in `data-value` (of their first metric), so that a page can sort by it. No style, no script.
+    /// percent in `data-value` (of their first metric), so that a page can sort by it. A cell of a single run links to the element that the report
+    /// shows that run in. No style, no script.
     #[must_use]
     pub fn to_html(&self) -> String {
         let mut out = String::from("<figure class=\"arranged\">\n<table>\n<thead>\n");
@@ -51,6 +53,8 @@ impl Arranged {
                 let value = cell.as_ref().and_then(|cell| cell.values.iter().flatten().next());
                 match value {
                     Some(value) => {
+                        let run = cell.as_ref().and_then(|cell| cell.run.as_ref());
+                        let text = run.map_or(text.clone(), |run| format!("<a href=\"#{}\">{text}</a>", run_id(run)));
                         let _ = write!(out, "<td data-value=\"{}\">{text}{note}</td>", value.value * 100.0);
                     }
                     None => {

@@ -90,6 +90,8 @@ pub struct ArrangedCell {
     pub rule: String,
     /// Whether its values are published ones, which compete with none of ours.
     pub reported: bool,
+    /// Key of the run that it comes from, where that is a single one and known.
+    pub run: Option<String>,
 }
 
 /// A metric's value. Fractions 0..1.
@@ -141,7 +143,13 @@ impl TableSpec {
     /// key to change.
     pub fn arrange(&self, table: &Table, about: &About, library: &Library) -> Result<Arranged, ArrangeError> {
         self.check().map_err(|message| ArrangeError::Spec { table: self.name.clone(), message })?;
-        select::arrange(self, table, about, library)
+        let mut arranged = select::arrange(self, table, about, library)?;
+        // A run that is not known could not be shown.
+        let known = |run: &String| about.runs.iter().any(|about| about.run == *run);
+        for cell in arranged.lines.iter_mut().flat_map(|line| line.cells.iter_mut().flatten()) {
+            cell.run = cell.run.take().filter(known);
+        }
+        Ok(arranged)
     }
 }
 
