@@ -14,7 +14,7 @@ use crate::metrics::{FprRule, Metric};
 const FRACTION: &str = "a number from 0 to 1";
 
 /// Rows a row group of Parquet: fixed, so that the bytes depend on nothing else.
-const ROW_GROUP: usize = 1 << 16;
+pub(super) const ROW_GROUP: usize = 1 << 16;
 
 impl Table {
     /// The table as a frame of the columns [`COLUMNS`], then [`MORE`] and the ends of bootstrap intervals (`fpr95_id_low`), then `sweep.<key>` in byte order of key: texts as String

@@ -8,7 +8,7 @@ use oodlab_evaluation::published::Library;
 use oodlab_evaluation::record::{About, DetectorAbout, RunAbout, SetAbout};
 use oodlab_evaluation::table::{ArrangeError, Arranged};
 use oodlab_evaluation::{Table, TableSpec};
-use polars::prelude::{CsvReadOptions, SerReader};
+use polars::prelude::{CsvReadOptions, ParquetReader, SerReader};
 
 /// A sweep of the width over two sets far and one near, two scores, three seeds and two protocols; one set of one seed is missing.
 fn swept() -> Table {
@@ -388,6 +388,49 @@ fn a_number_of_one_run_links_to_it() {
     // A mean over seeds has no run of its own, and a run that the record does not have cannot be shown.
     assert!(!html(&one.replace("seed: 0, ", ""), &about).contains("<a "));
     assert!(!html(one, &About::default()).contains("<a "));
+}
+
+#[test]
+fn every_form_of_data_holds_the_same_lines() {
+    let text = TABLE4.replace("name:", "published: {table: dlsr-table4}\nuncertainty: interval\nname:");
+    let about = About { config: "detector: {network: {blocks: 16}}".into(), ..About::default() };
+    let published = spec(&text).arrange(&swept(), &about, &Library::builtin()).unwrap();
+    assert!(published.to_csv().contains(",0.8335,"));
+    for arranged in [published, arrange(GRID, &swept()).unwrap()] {
+        let csv = arranged.to_csv();
+        let header: Vec<&str> = csv.lines().next().unwrap().split(',').collect();
+        let json = arranged.to_json().unwrap();
+        let objects: Vec<serde_json::Value> = serde_json::from_str(&json).unwrap();
+        let frame = ParquetReader::new(Cursor::new(arranged.to_parquet().unwrap())).finish().unwrap();
+        assert_eq!(frame.get_column_names(), header);
+        let lines: Vec<Vec<&str>> = csv.lines().skip(1).map(|line| line.split(',').collect()).collect();
+        assert_eq!((objects.len(), frame.height()), (lines.len(), lines.len()));
+        for (at, (line, object)) in lines.iter().zip(&objects).enumerate() {
+            let shown: Vec<String> = header
+                .iter()
+                .map(|name| match &object[*name] {
+                    serde_json::Value::Null => String::new(),
+                    serde_json::Value::String(text) => text.clone(),
+                    number => number.to_string(),
+                })
+                .collect();
+            for ((name, text), shown) in header.iter().zip(line).zip(&shown) {
+                let same = text == shown || text.parse::<f64>().ok() == shown.parse::<f64>().ok() && !shown.is_empty();
+                assert!(same, "{name}: {text} in CSV, {shown} in JSON");
+                let value = frame.column(name).unwrap().get(at).unwrap();
+                match text.parse::<f64>() {
+                    _ if text.is_empty() => assert!(value.is_null(), "{name}: {value}"),
+                    Ok(number) if value.get_str().is_none() => {
+                        assert_eq!(value.try_extract::<f64>().unwrap().to_bits(), number.to_bits(), "{name}");
+                    }
+                    _ => assert_eq!(value.get_str(), Some(*text), "{name}"),
+                }
+            }
+        }
+        // Objects keep the order of the columns.
+        let places: Vec<usize> = header.iter().map(|name| json.find(&format!("\"{name}\":")).unwrap()).collect();
+        assert!(places.is_sorted(), "{header:?}");
+    }
 }
 
 proptest::proptest! {

@@ -77,7 +77,7 @@ fn standing_table(record: &Record, folder: &Path) -> Result<()> {
     Ok(write_atomic(&folder.join("table.parquet"), &table.to_parquet()?)?)
 }
 
-/// The tables that are asked for, each as Markdown, LaTeX and CSV.
+/// The tables that are asked for, each as Markdown and LaTeX, and as data.
 fn draw_tables(record: &Record, folder: &Path, undrawn: &mut Vec<String>) -> Result<Vec<Arranged>> {
     let folder = folder.join("tables");
     let library = published()?;
@@ -90,13 +90,19 @@ fn draw_tables(record: &Record, folder: &Path, undrawn: &mut Vec<String>) -> Res
     }
     fs_err::create_dir_all(&folder)?;
     for table in &drawn {
-        for (kind, text) in [("md", table.to_markdown()), ("tex", table.to_latex()), ("csv", table.to_csv())] {
+        for (kind, bytes) in [
+            ("md", table.to_markdown().into_bytes()),
+            ("tex", table.to_latex().into_bytes()),
+            ("csv", table.to_csv().into_bytes()),
+            ("json", table.to_json()?.into_bytes()),
+            ("parquet", table.to_parquet()?),
+        ] {
             let name = format!("{}.{kind}", table.name);
-            write_atomic(&folder.join(&name), text.as_bytes())?;
+            write_atomic(&folder.join(&name), &bytes)?;
             written.insert(name);
         }
     }
-    remove_others(&folder, &["md", "tex", "csv"], &written)?;
+    remove_others(&folder, &["md", "tex", "csv", "json", "parquet"], &written)?;
     Ok(drawn)
 }
 

@@ -2,7 +2,7 @@
 
 mod caption;
 mod cell;
-mod csv;
+mod data;
 mod error;
 mod html;
 mod latex;
