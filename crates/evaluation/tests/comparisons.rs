@@ -172,4 +172,8 @@ fn bad_csv_names_row_and_column() {
 fn markdown_says_what_was_tested() {
     insta::assert_snapshot!(comparisons_to_markdown(&rows()));
     assert_eq!(comparisons_to_markdown(&[]), "");
+    let mut named = rows();
+    named[0].ood_set = "a|b<c\\\nd".into();
+    let markdown = comparisons_to_markdown(&named);
+    assert!(markdown.contains("| a\\|b&lt;c\\\\ d |"), "{markdown}");
 }
