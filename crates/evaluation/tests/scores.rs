@@ -237,7 +237,10 @@ fn numpy_arrays_are_columns() {
     assert_eq!(flags(&["0", "7.0"]).unwrap(), [true, true, false, false, false]);
     assert_eq!(file.texts("set").unwrap(), ["cifar10", "cifar10", "svhn", "svhn", "größe"]);
     assert_eq!(file.texts("bytes").unwrap(), ["a", "bc", "", "d", "e"]);
-    assert_eq!(file.matrix("logits", &[0, 1, 2, 3, 4]).unwrap(), (2, vec![0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0]));
+    assert_eq!(
+        file.matrix("logits", &[0, 1, 2, 3, 4]).unwrap(),
+        (2, vec![0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0])
+    );
     assert_eq!(file.matrix("score", &[0, 1, 2, 3, 4]).unwrap(), (1, want.to_vec()));
 
     let says = |result: Result<Vec<f64>, ScoreError>| result.unwrap_err().to_string();

@@ -162,7 +162,7 @@ pub(super) fn key_label(key: &str) -> &str {
 }
 
 /// The labels of two swept keys: in full where their last parts are the same.
-pub(super) fn key_labels<'a>([x, y]: [&'a str; 2]) -> [&'a str; 2] {
+pub(super) fn key_labels([x, y]: [&str; 2]) -> [&str; 2] {
     if key_label(x) == key_label(y) { [x, y] } else { [key_label(x), key_label(y)] }
 }
 
