@@ -10,7 +10,7 @@ use super::page::scroll;
 use super::text::{aligned, count, escape, label, points};
 
 /// A difference is called one below this, after the correction.
-const LEVEL: f64 = 0.05;
+pub(super) const LEVEL: f64 = 0.05;
 /// Tests that a page has at most; the others are in `comparisons.csv`.
 const MOST: usize = 3000;
 /// Pairs that are open from the beginning; where there are more, only the first is.

@@ -15,6 +15,7 @@ mod runs;
 mod standing;
 mod summary;
 mod text;
+mod verdict;
 
 use std::fmt::Write as _;
 

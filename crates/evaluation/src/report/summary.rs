@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use crate::metrics::Metric;
+use crate::metrics::{Comparison, Metric};
 use crate::record::{About, Record};
 
 use super::standing::{Group, METRICS, Standing, controls, groups, with_means};
-use super::text::{aligned, count, escape, percent, run_id};
+use super::text::{count, escape, percent, run_id};
+use super::verdict::verdict;
 
 /// Scores of the experiment's own detectors, and controls, that a group shows.
 const SHOWN: usize = 5;
@@ -31,7 +32,7 @@ pub(super) fn section(record: &Record) -> String {
         let _ = writeln!(out, "<p>{}</p>", how_to_read(seeds, groups.iter().any(|group| group.control().is_some())));
         out.push_str("<div class=\"cards\">\n");
         for (number, group) in groups.iter().enumerate() {
-            out.push_str(&card(group, number));
+            out.push_str(&card(group, number, &record.comparisons));
         }
         out.push_str("</div>\n");
     }
@@ -54,7 +55,7 @@ fn how_to_read(seeds: usize, controls: bool) -> String {
     )
 }
 
-fn card(group: &Group<'_>, number: usize) -> String {
+fn card(group: &Group<'_>, number: usize, comparisons: &[Comparison]) -> String {
     let heading = format!(
         "{}, {} sets <span>{} · ID {} · mean of {}</span>",
         escape(group.protocol),
@@ -109,7 +110,7 @@ fn card(group: &Group<'_>, number: usize) -> String {
         }
     }
     out.push_str("</table>\n");
-    out.push_str(&verdict(group));
+    out.push_str(&verdict(group, comparisons));
     out.push_str("</article>\n");
     out
 }
@@ -126,7 +127,7 @@ fn line(standing: &Standing<'_>) -> String {
             out.push_str("<td class=\"n\">–</td>");
             continue;
         };
-        let mut text = aligned(mean);
+        let mut text = percent(mean);
         if metric == Metric::Auroc
             && let Some(row) = standing.rows.first().filter(|row| !row.run.is_empty())
         {
@@ -137,7 +138,7 @@ fn line(standing: &Standing<'_>) -> String {
                 let _ = write!(text, " <small>± {}</small>", percent(deviation));
             }
             (None, Some([low, high])) => {
-                let _ = write!(text, " <small>{}–{}</small>", aligned(low), aligned(high));
+                let _ = write!(text, " <small>{}–{}</small>", percent(low), percent(high));
             }
             (None, None) => {}
         }
@@ -145,31 +146,6 @@ fn line(standing: &Standing<'_>) -> String {
     }
     out.push_str("</tr>\n");
     out
-}
-
-/// One sentence that compares the best score with the best control.
-fn verdict(group: &Group<'_>) -> String {
-    let (Some(own), Some(control)) = (group.own(), group.control()) else { return String::new() };
-    let points = 100.0 * (own.auroc() - control.auroc());
-    let (own_name, control_name) = (escape(&own.name()), escape(&control.name()));
-    let candidates = group.standings.iter().filter(|standing| !standing.control).count();
-    let picked = match candidates {
-        1 => String::new(),
-        _ => format!(" The best of {candidates} was picked by this very number, which flatters it."),
-    };
-    if points < 0.0 {
-        return format!(
-            "<p class=\"note bad\"><strong>A simple control does better.</strong> {control_name} is {:.2} points of AUROC above {own_name}, \
-             the best score of the experiment's detector.</p>\n",
-            -points
-        );
-    }
-    let says = if points == 0.0 {
-        format!("The best control, {control_name}, has the same AUROC as {own_name}.")
-    } else {
-        format!("{own_name} is {points:.2} points of AUROC above the best control, {control_name}.")
-    };
-    format!("<p class=\"verdict\">{says}{picked}</p>\n")
 }
 
 fn failures(about: &About) -> String {
