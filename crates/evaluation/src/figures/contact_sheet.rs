@@ -53,7 +53,8 @@ pub fn contact_sheet_figure(title: &str, score: &str, rows: &[ContactRow]) -> Re
     let titles = wrapped(title, inner, TITLE, 3);
     let note =
         format!("{score} (higher = more out-of-distribution) rises from left to right; least OOD left, most OOD right");
-    let notes = wrapped(&note, inner, TICK, 3);
+    let mut notes = wrapped(&note, inner, TICK, 3);
+    notes.extend(wrapped("original images, whatever the protocol shows the encoder", inner, TICK, 3));
     let head = 16.0 + 18.0 * titles.len() as f64;
     let height = head + ROW * rows.len() as f64 + 15.0 * notes.len() as f64 + EDGE;
     let right = EDGE + half(least) + middle;
