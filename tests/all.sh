@@ -15,6 +15,20 @@ else
   absent=$((absent + 1))
 fi
 
+if command -v chromium >/dev/null || command -v chromium-browser >/dev/null; then
+  for seed in 0 1; do
+    sed "s/^scores:/seeds: [$seed]\nscores:/" tests/report_small.yaml >"$scratch/seed$seed.yaml"
+    # From its own folder: the command is part of the report, and of the picture.
+    (cd "$scratch" && "$oodlab" -q --log error --store report-store run "seed$seed.yaml" --results results >/dev/null)
+  done
+  "$oodlab" -q report "$scratch"/results/seed{0,1} --output "$scratch/results/comparison.html" >/dev/null
+  python3 tests/report_chromium.py --reference "$scratch/results/seed0/report.html"
+  python3 tests/report_chromium.py "$scratch/results/comparison.html"
+else
+  echo "absent: chromium (apt install chromium): the report not opened in a browser"
+  absent=$((absent + 1))
+fi
+
 if [ -n "${FILES:-}" ] && [ -d "$FILES" ]; then
   "$oodlab" --store "$scratch/store" data import --all --from "$FILES"
   "$oodlab" --store "$scratch/store" data verify

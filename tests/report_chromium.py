@@ -2,7 +2,7 @@
 """Opens a report in Chromium and uses it as a reader does: sorts, filters, prints, narrows, darkens; Python's own library only.
 
     report_chromium.py REPORT.html                     one line a failure, exit code 1 when there is any
-    report_chromium.py --reference REPORT.html         the same, and the first screen against report_reference.png (the quickstart's)
+    report_chromium.py --reference REPORT.html         the same, and the first screen against report_reference.png (of report_small.yaml)
     report_chromium.py --write-reference REPORT.html   writes that picture instead
     report_chromium.py --pictures DIR REPORT.html      also keeps screenshots there: wide and narrow, light and dark
 """
@@ -19,6 +19,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import zlib
 
@@ -115,6 +116,8 @@ class Browser:
                 break
         else:
             raise SystemExit("chromium ended before it could be spoken to")
+        # What it goes on to say is read by nobody, and must not fill the pipe.
+        threading.Thread(target=self.process.stderr.read, daemon=True).start()
         self.socket = WebSocket(found.group(1))
         self.number, self.session, self.events = 0, None, []
         page = self.call("Target.createTarget", url="about:blank")
@@ -130,7 +133,6 @@ class Browser:
         except (OSError, RuntimeError, subprocess.TimeoutExpired):
             self.process.kill()
             self.process.wait()
-        self.process.stderr.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def call(self, method, **parameters):
@@ -191,11 +193,14 @@ class Browser:
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
+    def press(self, name, code, **more):
+        key = {"key": name, "code": name, "windowsVirtualKeyCode": code}
+        self.call("Input.dispatchKeyEvent", type="keyDown", **more, **key)
+        self.call("Input.dispatchKeyEvent", type="keyUp", **key)
+
     def press_enter(self, element):
         focused = self.evaluate(f"(() => {{ const e = {element}; e.focus(); return document.activeElement === e; }})()")
-        key = {"key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 13}
-        self.call("Input.dispatchKeyEvent", type="keyDown", text="\r", **key)
-        self.call("Input.dispatchKeyEvent", type="keyUp", **key)
+        self.press("Enter", 13, text="\r")
         return focused
 
     def window(self, width, height, scheme="light"):
@@ -320,6 +325,8 @@ def links(browser, fail):
     lost = browser.evaluate("[...document.querySelectorAll('a[href^=\"#\"]')].map((a) => a.getAttribute('href')).filter((to) => !document.getElementById(to.slice(1)))")
     if lost:
         fail(f"links: {len(lost)} lead nowhere, {lost[0]} first")
+    if not browser.evaluate("document.querySelectorAll('details.run').length"):
+        return  # A comparison has no runs of its own.
     runs = browser.evaluate("document.querySelectorAll('#rows a[href^=\"#run-\"]').length")
     if not runs:
         fail("links: no row leads to its run")
@@ -373,6 +380,137 @@ def without_scripts(browser, url, rows, fail):
     browser.call("Emulation.setScriptExecutionDisabled", value=False)
 
 
+# Of every text outside drawings the least contrast with what lies behind it, as WCAG 2 defines it, and which text that is.
+CONTRAST = """(() => {
+  const paint = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const channels = (colour) => { paint.clearRect(0, 0, 1, 1); paint.fillStyle = colour; paint.fillRect(0, 0, 1, 1); return [...paint.getImageData(0, 0, 1, 1).data]; };
+  const light = (colour) => { const [r, g, b] = channels(colour).slice(0, 3).map((v) => v / 255)
+    .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)); return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
+  const behind = (element) => { for (let e = element; e; e = e.parentElement) { const colour = getComputedStyle(e).backgroundColor;
+    if (channels(colour)[3] === 255) return colour; } return "white"; };
+  const known = new Map();
+  let least = [Infinity, ""];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+    const element = node.parentElement;
+    if (!node.textContent.trim() || element.closest("svg, script, style, .skip") || !element.getClientRects().length) continue;
+    const colours = [getComputedStyle(element).color, behind(element)];
+    const key = colours.join(" on ");
+    if (!known.has(key)) { const [x, y] = colours.map(light); known.set(key, (Math.max(x, y) + 0.05) / (Math.min(x, y) + 0.05)); }
+    if (known.get(key) < least[0]) least = [known.get(key), `${key}: ${node.textContent.trim().slice(0, 60)}`];
+  }
+  return least;
+})()"""
+
+
+def structure(browser, fail):
+    levels = browser.evaluate("[...document.querySelectorAll('h1, h2, h3, h4, h5, h6')].map((head) => Number(head.tagName[1]))")
+    if levels[:1] != [1] or levels.count(1) != 1 or any(after > before + 1 for before, after in zip(levels, levels[1:])):
+        fail(f"headings: expected one h1, first, and no level left out, found {levels}")
+    twice = browser.evaluate("(() => { const ids = [...document.querySelectorAll('[id]')].map((e) => e.id); return ids.filter((id, at) => ids.indexOf(id) !== at); })()")
+    if twice:
+        fail(f"ids: {len(twice)} come twice, {twice[0]} first")
+
+
+def asks_for(browser, url, fail):
+    """Loads the page once more and looks at what it asks for: itself."""
+    browser.call("Network.enable")
+    browser.open(url)
+    asked = [event["params"]["request"]["url"] for event in browser.events if event.get("method") == "Network.requestWillBeSent"]
+    others = [other for other in asked if other != url and not other.startswith("data:")]
+    if others or url not in asked:
+        fail(f"network: expected the page alone, found {others or asked}")
+    browser.call("Network.disable")
+
+
+def contrast(browser, fail):
+    for scheme in ("light", "dark"):
+        browser.window(WIDTH, HEIGHT, scheme)
+        least, where = browser.evaluate(CONTRAST)
+        if least < 4.5:
+            fail(f"{scheme} theme: contrast {least:.2f} of {where}; at least 4.5 can be read by most")
+    browser.window(WIDTH, HEIGHT)
+
+
+def theme_kept(browser, url, fail):
+    background = "getComputedStyle(document.body).backgroundColor"
+    before = browser.evaluate(background)
+    browser.click("document.querySelector('button.theme')")
+    chosen = browser.evaluate(background)
+    browser.open(url)
+    if chosen == before or browser.evaluate(background) != chosen:
+        fail(f"theme: {before} before its button, {chosen} after it, {browser.evaluate(background)} when opened again")
+    browser.evaluate("localStorage.clear()")
+    browser.open(url)
+
+
+def stops(browser, url, fail):
+    """By keyboard: first the link over the head of the page, and every stop can be seen."""
+    browser.open(url)
+    browser.press("Tab", 9)
+    if not browser.evaluate("document.activeElement.className === 'skip' && document.activeElement.getBoundingClientRect().top >= 0"):
+        fail("keyboard: the first stop is not the link to the content, or it does not show")
+    browser.press("Enter", 13, text="\r")
+    if browser.evaluate("document.activeElement.id") != "main":
+        fail("keyboard: the link to the content does not lead there")
+    for _ in range(30):
+        browser.press("Tab", 9)
+        tag, style, width = browser.evaluate(
+            "(() => { const e = document.activeElement, s = getComputedStyle(e); return [e.outerHTML.slice(0, 80), s.outlineStyle, s.outlineWidth]; })()"
+        )
+        if tag.startswith("<body"):
+            return  # Behind the last stop.
+        if style == "none" or width == "0px":
+            fail(f"keyboard: nothing shows the stop at {tag}")
+            return
+
+
+def unfolded(browser, fail):
+    """Printing opens everything; a narrow page with everything open still fits."""
+    browser.window(375, 812)
+    browser.evaluate("dispatchEvent(new Event('beforeprint'))")
+    folded = browser.evaluate("document.querySelectorAll('details:not([open])').length")
+    if folded:
+        fail(f"printing: {folded} parts stay folded")
+    width = browser.evaluate("document.documentElement.scrollWidth")
+    if width > 375:
+        fail(f"375 pixels wide, all unfolded: the page takes {width}")
+    browser.evaluate("dispatchEvent(new Event('afterprint'))")
+    browser.window(WIDTH, HEIGHT)
+
+
+# A sweep's table, and how long a reader waits for it.
+MANY, PATIENCE_MS = 5000, 3000
+
+
+def many_rows(browser, page, fail):
+    text = page.read_text()
+    start = text.index("<tbody>", text.index('id="rows"')) + len("<tbody>")
+    end = text.index("</tbody>", start)
+    rows = text[start:end]
+    times = -(-MANY // rows.count("<tr"))
+    with tempfile.TemporaryDirectory() as folder:
+        large = pathlib.Path(folder) / "large.html"
+        large.write_text(text[:start] + rows * times + text[end:])
+        browser.open(large.as_uri())
+        took = browser.evaluate(
+            f"""(async () => {{
+              const button = [...{TABLE}.tHead.rows[0].cells].find((head) => head.textContent.includes("AUROC")).firstChild;
+              const words = document.getElementById("rows-text"), times = [];
+              const timed = async (work) => {{ const start = performance.now(); work(); document.body.offsetHeight;
+                await new Promise((done) => requestAnimationFrame(() => setTimeout(done))); times.push(Math.round(performance.now() - start)); }};
+              const type = (text) => {{ words.value = text; words.dispatchEvent(new Event("input")); }};
+              await timed(() => button.click());
+              await timed(() => type("mse"));
+              await timed(() => type(""));
+              return times;
+            }})()"""
+        )
+    print(f"{times * rows.count('<tr')} rows, {times * len(rows) / 1e6:.1f} MB: sorted in {took[0]} ms, filtered in {took[1]} ms, all again in {took[2]} ms")
+    if max(took) > PATIENCE_MS:
+        fail(f"many rows: {took} ms, at most {PATIENCE_MS}")
+
+
 def same_picture(data, fail):
     differences = [abs(a - b) for a, b in zip(block_means(data), block_means(REFERENCE.read_bytes()))]
     mean, worst = sum(differences) / len(differences), max(differences)
@@ -417,12 +555,20 @@ def main():
             filtering(browser, failures.append)
         else:
             failures.append("no table of results")
+        structure(browser, failures.append)
         links(browser, failures.append)
         files(browser, page, failures.append)
         narrow(browser, failures.append)
         dark(browser, failures.append)
         printing(browser, failures.append)
         failures.extend(f"in use: {complaint}" for complaint in browser.complaints())
+        contrast(browser, failures.append)
+        theme_kept(browser, page.as_uri(), failures.append)
+        stops(browser, page.as_uri(), failures.append)
+        unfolded(browser, failures.append)
+        asks_for(browser, page.as_uri(), failures.append)
+        if rows:
+            many_rows(browser, page, failures.append)
         without_scripts(browser, page.as_uri(), rows, failures.append)
     finally:
         browser.close()
