@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use indicatif::{HumanDuration, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use oodlab_base::{Progress, Task};
 
+use crate::work::report::Reporter;
+
 /// Plain lines come at most this often.
 const LINE_EVERY: Duration = Duration::from_secs(15);
 
@@ -16,6 +18,8 @@ pub struct Bars {
     group: MultiProgress,
     terminal: bool,
     quiet: bool,
+    /// In a worker process: who starts it draws the bars.
+    told: Option<Reporter>,
 }
 
 impl Bars {
@@ -23,12 +27,24 @@ impl Bars {
     pub fn new(quiet: bool) -> Bars {
         let terminal = std::io::stderr().is_terminal() && !quiet;
         let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        Bars { group: MultiProgress::with_draw_target(target), terminal, quiet }
+        Bars { group: MultiProgress::with_draw_target(target), terminal, quiet, told: None }
+    }
+
+    /// Draws nothing itself: the process that started this one is told.
+    pub fn reporting(reporter: Reporter) -> Bars {
+        Bars { told: Some(reporter), ..Bars::new(true) }
+    }
+
+    /// Whether bars can be seen.
+    pub fn are_drawn(&self) -> bool {
+        self.terminal
     }
 
     /// Writes one line to standard error, above the bars.
     pub fn line(&self, text: &str) {
-        if self.terminal {
+        if let Some(reporter) = &self.told {
+            reporter.line(text);
+        } else if self.terminal {
             // The group only fails when standard error is closed: there is nobody left to tell.
             let _ = self.group.println(text);
         } else {
@@ -58,6 +74,9 @@ fn write_line(text: &str) {
 
 impl Progress for Bars {
     fn task(&self, label: &str, unit: &'static str, total: u64, done: u64) -> Box<dyn Task> {
+        if let Some(reporter) = &self.told {
+            return reporter.task(label, unit, total, done);
+        }
         let bar = self.group.add(ProgressBar::new(total));
         let template = format!("{{prefix}} [{{bar:16}}] {{pos}}/{{len}} {unit} {{rate}} {{left}} {{msg}}");
         // A template that does not parse would only cost the looks: indicatif's own is used then.

@@ -6,8 +6,11 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::cache::CacheCommand;
 use crate::commands::metrics::MetricsArguments;
+use crate::commands::plan::PlanArguments;
 use crate::commands::report::ReportArguments;
 use crate::commands::run::RunArguments;
+use crate::commands::status::StatusArguments;
+use crate::commands::work::WorkerArguments;
 
 /// Out-of-distribution detection experiments: one YAML file to AUROC and FPR95 tables and figures.
 ///
@@ -80,10 +83,23 @@ pub enum Command {
         oodlab run experiments/cifar10_far.yaml --shard 2/2 --store /shared/store\n  \
         oodlab run experiments/cifar10_far.yaml --store /shared/store\n\n\
         Results are written to RESULTS/<experiment>/: table.csv, table.md, scores.parquet, figures/, runs/<key>/.\n\
-        Exit code: 0 done, 1 a run failed, 2 wrong settings, 130 stopped by Ctrl-C.")]
+        A sweep's stages are done by worker processes side by side; what several cells need is done once. A cell that fails is\n\
+        told, and the others go on. Ctrl-C once finishes what is under way, twice stops at once; the same command goes on\n\
+        from there. From another terminal: oodlab status results/EXPERIMENT\n\n\
+        Exit code: 0 done, 1 a run failed, 2 wrong settings, 3 stopped by --max-time, 130 stopped by Ctrl-C.")]
     Run(RunArguments),
-    /// Show what a run would do: cells, stages, what is shared, done and left
-    Plan(Target),
+    /// Show what a run would do: cells, stages, what is shared, done and left, and how long it takes
+    #[command(after_help = "Examples:\n  oodlab plan experiments/dlsr/fig4.yaml\n  \
+        oodlab plan experiments/dlsr/table4.yaml --dot | dot -Tsvg > table4.svg\n\n\
+        Times are what equal work took before, with as many threads; unknown where no equal work was measured.")]
+    Plan(PlanArguments),
+    /// How far a run is, from another terminal or machine
+    #[command(after_help = "Example:\n  oodlab status results/dlsr/fig4 --watch\n\n\
+        Exit code: 0 running or finished, 1 ended with failures, stopped or killed.")]
+    Status(StatusArguments),
+    /// Do jobs that arrive on standard input: what `oodlab run` starts
+    #[command(hide = true)]
+    Work(WorkerArguments),
     /// Show the resolved configuration with the origin of each value
     Config(Target),
     /// Compare an experiment with its committed baseline; exit code 1 when a metric moved
@@ -150,11 +166,12 @@ impl Command {
     /// Whether it computes, or names what was computed, on the device that --device asks for.
     pub fn has_device(&self) -> bool {
         match self {
-            Command::Run(_) | Command::Plan(_) | Command::Check { .. } | Command::Verify { .. } => true,
-            Command::Cache(_) | Command::Features(_) => true,
-            Command::Config(_) | Command::Report(_) | Command::Metrics(_) | Command::Data(_) | Command::Weights(_) => {
-                false
+            Command::Run(_) | Command::Work(_) | Command::Plan(_) | Command::Check { .. } | Command::Verify { .. } => {
+                true
             }
+            Command::Cache(_) | Command::Features(_) => true,
+            Command::Config(_) | Command::Report(_) | Command::Metrics(_) => false,
+            Command::Data(_) | Command::Weights(_) | Command::Status(_) => false,
             Command::Bench(command) => command.has_device(),
         }
     }
@@ -164,6 +181,8 @@ impl Command {
         match self {
             Command::Run(_) => "run",
             Command::Plan(_) => "plan",
+            Command::Status(_) => "status",
+            Command::Work(_) => "work",
             Command::Config(_) => "config",
             Command::Check { .. } => "check",
             Command::Report(_) => "report",

@@ -14,6 +14,8 @@ use oodlab_store::StoreError;
 pub const FAILED: u8 = 1;
 /// Exit code of a wrong command line or experiment file: nothing was started.
 pub const SETTINGS: u8 = 2;
+/// Exit code of a run that `--max-time` stopped.
+pub const OUT_OF_TIME: u8 = 3;
 /// Exit code after Ctrl-C.
 pub const INTERRUPTED: u8 = 130;
 
@@ -32,6 +34,23 @@ impl std::error::Error for Settings {}
 /// A settings error with its message.
 pub fn settings(message: impl Into<String>) -> anyhow::Error {
     anyhow::Error::new(Settings(message.into()))
+}
+
+/// The time that a run was given is over: exit code 3.
+#[derive(Debug)]
+struct OutOfTime(String);
+
+impl fmt::Display for OutOfTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for OutOfTime {}
+
+/// The error of a run that was stopped because its time was over.
+pub fn out_of_time(message: String) -> anyhow::Error {
+    anyhow::Error::new(OutOfTime(message))
 }
 
 /// A value of an experiment is wrong; where it came from is added by [`crate::config::Source::locate`].
@@ -62,6 +81,8 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
         INTERRUPTED
     } else if error.chain().any(|cause| cause.is::<Settings>()) {
         SETTINGS
+    } else if error.chain().any(|cause| cause.is::<OutOfTime>()) {
+        OUT_OF_TIME
     } else {
         FAILED
     }

@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use oodlab_base::Cancel;
+use oodlab_base::{Cancel, Device};
 use oodlab_datasets::Library;
 use oodlab_diffusion::Compute;
 use oodlab_encoders::weights::WeightLibrary;
@@ -13,14 +13,15 @@ use oodlab_kernels::cuda::Gpu;
 use oodlab_store::Store;
 
 use crate::bars::Bars;
+use crate::cli::Global;
 use crate::logging::RunLog;
 
 /// The workplace of one process.
 pub struct Lab {
     /// Artifacts of stages, opened when first needed: looking something up makes no folder.
     store: OnceCell<Store>,
-    /// Where imported data sets and weights live: below the store.
-    root: PathBuf,
+    /// The store's folder: imported data sets and weights live below it too.
+    pub root: PathBuf,
     /// Where tables and figures go.
     pub results: PathBuf,
     /// Progress.
@@ -33,11 +34,15 @@ pub struct Lab {
     pub gpu: Option<Gpu>,
     /// The log file of the run under way.
     pub run_log: RunLog,
+    /// The device that was asked for.
+    pub device: Device,
+    /// What is logged for a person.
+    pub log: String,
 }
 
 impl Lab {
     /// Listens for Ctrl-C. Networks are computed on the GPU where there is one, else on the processor.
-    pub fn open(store: &Path, results: &Path, bars: Bars, run_log: RunLog, gpu: Option<Gpu>) -> Result<Lab> {
+    pub fn open(global: &Global, bars: Bars, run_log: RunLog, gpu: Option<Gpu>) -> Result<Lab> {
         let cancel = Cancel::new();
         let flag = cancel.clone();
         let told = bars.clone();
@@ -46,19 +51,21 @@ impl Lab {
                 // The second request: stop at once. Nothing is half-written, since every file is renamed into place.
                 std::process::exit(i32::from(crate::failure::INTERRUPTED));
             }
-            told.line("stopping after the part under way (again to stop at once); finished parts are kept");
+            told.line("stopping when the work under way is finished (again to stop at once); finished parts are kept");
             flag.cancel();
         })
         .context("cannot listen for Ctrl-C")?;
         Ok(Lab {
             store: OnceCell::new(),
-            root: store.to_owned(),
-            results: results.to_owned(),
+            root: global.store.clone(),
+            results: global.results.clone(),
             bars,
             cancel,
             compute: gpu.clone().map_or_else(Compute::processor, Compute::gpu),
             gpu,
             run_log,
+            device: global.device,
+            log: global.log.clone(),
         })
     }
 

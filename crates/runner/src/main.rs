@@ -8,6 +8,7 @@ mod config;
 mod device;
 mod failure;
 mod feature_files;
+mod graph;
 mod lab;
 mod layer_choice;
 mod logging;
@@ -15,6 +16,7 @@ mod numerics;
 mod output;
 mod plan;
 mod stages;
+mod work;
 
 use std::process::ExitCode;
 
@@ -24,12 +26,16 @@ use clap::Parser;
 use bars::Bars;
 use cli::{Cli, Command};
 use lab::Lab;
+use work::report::Reporter;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     set_threads(&cli);
-    let bars = Bars::new(cli.global.quiet);
-    match run(&cli, &bars) {
+    let reporter = Reporter::default();
+    // A worker's standard output belongs to whoever started it.
+    let worker = matches!(cli.command, Command::Work(_));
+    let bars = if worker { Bars::reporting(reporter.clone()) } else { Bars::new(cli.global.quiet) };
+    match run(&cli, &bars, &reporter) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             bars.line(&format!("error: {}", failure::describe(&error)));
@@ -52,7 +58,7 @@ fn set_threads(cli: &Cli) {
     }
 }
 
-fn run(cli: &Cli, bars: &Bars) -> Result<()> {
+fn run(cli: &Cli, bars: &Bars, reporter: &Reporter) -> Result<()> {
     let run_log = logging::start(bars, &cli.global.log)?;
     let json = cli.global.json;
     let gpu = if cli.command.has_device() {
@@ -61,10 +67,12 @@ fn run(cli: &Cli, bars: &Bars) -> Result<()> {
         device::processor_only(cli.global.device, cli.command.name())?;
         None
     };
-    let lab = || Lab::open(&cli.global.store, &cli.global.results, bars.clone(), run_log.clone(), gpu.clone());
+    let lab = || Lab::open(&cli.global, bars.clone(), run_log.clone(), gpu.clone());
     match &cli.command {
         Command::Run(arguments) => commands::run::run(&lab()?, arguments, json),
-        Command::Plan(target) => commands::plan::run(&lab()?, target, json),
+        Command::Work(arguments) => commands::work::run(&lab()?, arguments, reporter),
+        Command::Plan(arguments) => commands::plan::run(&lab()?, arguments, json),
+        Command::Status(arguments) => commands::status::run(arguments, bars, json),
         Command::Config(target) => commands::config::run(target, json),
         Command::Check { baseline, update } => commands::check::run(&lab()?, baseline, *update, json),
         Command::Report(arguments) => commands::report::run(arguments, bars, json),

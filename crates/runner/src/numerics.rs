@@ -1,5 +1,7 @@
 //! What equal bits depend on besides the inputs: the GPU, the instruction set, the processor and its caches.
 
+use std::sync::OnceLock;
+
 use oodlab_kernels::cuda::Gpu;
 use oodlab_kernels::simd::InstructionSet;
 
@@ -7,9 +9,15 @@ use oodlab_kernels::simd::InstructionSet;
 /// else on the processor. In which precision is not the device's matter: the settings of encoder and detector say so.
 pub fn describe(gpu: Option<&Gpu>) -> String {
     match gpu {
-        Some(gpu) => format!("cuda {}, {}", gpu.numerics(), processor()),
-        None => processor(),
+        Some(gpu) => format!("cuda {}, {}", gpu.numerics(), known_processor()),
+        None => known_processor().to_owned(),
     }
+}
+
+/// [`processor`], looked up once: a sweep asks for every cell.
+fn known_processor() -> &'static str {
+    static KNOWN: OnceLock<String> = OnceLock::new();
+    KNOWN.get_or_init(processor)
 }
 
 /// Everything that matrix products may depend on: device, type, instruction set, processor and cache sizes (they choose the

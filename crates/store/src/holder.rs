@@ -6,21 +6,21 @@ use serde::{Deserialize, Serialize};
 
 /// One process in one process table, as far as another process of the same table can tell.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Process {
+pub struct Process {
     /// The machine's name, for people.
-    pub(crate) host: String,
+    pub host: String,
     /// What two processes share exactly when each sees the other under its process number: name of the machine, its
     /// start (boot id) and its process namespace, hashed. Empty where the system does not tell.
     pub(crate) table: String,
     /// The process number.
-    pub(crate) pid: u32,
+    pub pid: u32,
     /// When the process began, in ticks since the machine's start: tells a process from a later one of equal number.
     pub(crate) started: u64,
 }
 
 impl Process {
     /// This process.
-    pub(crate) fn this() -> &'static Process {
+    pub fn this() -> &'static Process {
         static THIS: OnceLock<Process> = OnceLock::new();
         THIS.get_or_init(|| {
             let read = |path: &str| fs_err::read_to_string(path).unwrap_or_default().trim().to_owned();
@@ -42,7 +42,8 @@ impl Process {
 
     /// Whether the process lives; none when this process cannot tell (it ran on another machine, in another container,
     /// or before this machine was started anew).
-    pub(crate) fn lives(&self) -> Option<bool> {
+    #[must_use]
+    pub fn lives(&self) -> Option<bool> {
         let this = Process::this();
         if this.table.is_empty() || self.table != this.table {
             return None;

@@ -40,6 +40,7 @@ mod token;
 pub use artifact::{Artifact, Finished};
 pub use collect::Leftover;
 pub use error::StoreError;
+pub use holder::Process;
 pub use lease::{Holding, Lease};
 pub use root::Store;
 pub use survey::{Damage, DeadLease, Stored};

@@ -92,6 +92,14 @@ impl Record {
         Ok(write_atomic(&path(RECORD), format!("{about}\n").as_bytes())?)
     }
 
+    /// Makes the folder one without a record: what lies in it is going to change. Tables and scores stay.
+    ///
+    /// # Errors
+    /// When `record.json` is there and cannot be removed.
+    pub fn remove(folder: &Path) -> Result<(), RecordError> {
+        remove(&folder.join(RECORD))
+    }
+
     /// Reads what [`Record::write`] wrote; equal to it, with thumbnails in the order of (set, index).
     ///
     /// # Errors

@@ -13,11 +13,12 @@ use oodlab_base::Progress;
 use oodlab_store::{Store, Stored};
 use serde::Serialize;
 
-use super::run::score_stage;
 use super::{print, print_json};
 use crate::config::{Environment, Source};
 use crate::lab::Lab;
 use crate::plan::Plan;
+use crate::stages::evaluate::Evaluate;
+use crate::work::steps::score_stage;
 
 #[derive(Debug, Subcommand)]
 pub enum CacheCommand {
@@ -277,14 +278,15 @@ fn needed(lab: &Lab, keep: &[PathBuf]) -> Result<(BTreeSet<(String, String)>, BT
         let plan = Plan::new(lab, &source).with_context(|| format!("--keep {}", file.display()))?;
         missing.extend(plan.missing.into_keys());
         for run in &plan.runs {
-            for encode in run.encodes() {
+            for encode in run.sets.encodes() {
                 needed.insert(("encode".to_owned(), encode.key().hex()));
             }
+            needed.insert(("evaluate".to_owned(), Evaluate::new(run)?.key().hex()));
             for contender in &run.contenders {
                 let fit = contender.fit.key().hex();
                 needed.insert(("checkpoint".to_owned(), fit.clone()));
                 needed.insert(("fit".to_owned(), fit));
-                for encode in run.scored() {
+                for encode in run.sets.scored() {
                     needed.insert(("score".to_owned(), score_stage(run, contender, encode)?.key().hex()));
                 }
             }

@@ -14,8 +14,10 @@ pub mod plan;
 pub mod report;
 pub mod run;
 pub mod shard;
+pub mod status;
 pub mod verify;
 pub mod weights;
+pub mod work;
 
 use anyhow::Result;
 

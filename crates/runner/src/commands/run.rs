@@ -1,32 +1,41 @@
 //! `oodlab run`: every stage of every cell and seed, then tables and figures.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
-use std::time::Instant;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
-use oodlab_base::Key;
-use oodlab_detectors::FittedDetector;
-use oodlab_features::Scores;
 
 use crate::cli::Target;
 use crate::commands::shard::Shard;
 use crate::commands::{print, print_json};
 use crate::config::{Environment, Source};
-use crate::failure::{describe, is_cancelled};
+use crate::failure;
+use crate::graph::Graph;
 use crate::lab::Lab;
-use crate::output::{self, Classified, Inliers, Outcome, ScoredContender, ScoredRun, Stages};
-use crate::plan::{Contender, Plan, Run};
-use crate::stages::Note;
-use crate::stages::score::Score;
-use crate::stages::source::FeatureSource;
+use crate::output::{self, Inputs, Outcome, Results};
+use crate::plan::{Plan, Run};
+use crate::stages::evaluate::Evaluated;
+use crate::work::limits::{Limits, WorkArguments};
+use crate::work::{self, Ending, Listener, Stop, limits, steps};
+
+/// Tables are rewritten at most so often while the work goes on.
+const TABLES_EVERY: Duration = Duration::from_secs(2);
+
+/// Rewriting tables may take one part in so many of the time: those of ten thousand cells are large.
+const WRITING_SHARE: u32 = 20;
+
+/// So many warnings of metrics are told one by one.
+const MOST_WARNINGS: usize = 20;
 
 /// What to run.
 #[derive(Debug, Clone, Args)]
 pub struct RunArguments {
     #[command(flatten)]
     pub target: Target,
+    #[command(flatten)]
+    pub work: WorkArguments,
     /// Encode only share I of N equal shares of the images, and stop: as in 2/4
     #[arg(long, value_name = "I/N")]
     pub shard: Option<Shard>,
@@ -38,8 +47,9 @@ pub fn run(lab: &Lab, arguments: &RunArguments, json: bool) -> Result<()> {
     if let Some(shard) = arguments.shard {
         return super::shard::run(lab, target, shard, json);
     }
+    limits::check(&arguments.work)?;
     let source = Source::open(&target.file, &target.overrides, Environment::Read)?;
-    let outcome = execute(lab, &source)?;
+    let outcome = execute_with(lab, &source, &arguments.work)?;
     if json {
         print_json(&outcome.summary())?;
     } else {
@@ -57,106 +67,131 @@ pub fn run(lab: &Lab, arguments: &RunArguments, json: bool) -> Result<()> {
 
 /// Runs every cell and seed; a failed one is recorded and the rest goes on.
 pub fn execute(lab: &Lab, source: &Source) -> Result<Outcome> {
+    execute_with(lab, source, &WorkArguments::default())
+}
+
+/// As [`execute`], within limits.
+pub fn execute_with(lab: &Lab, source: &Source, arguments: &WorkArguments) -> Result<Outcome> {
     let plan = Plan::new(lab, source)?;
     for (set, how) in &plan.missing {
         tracing::warn!("{set} is not at hand and is left out: {how}");
     }
     output::check_wishes(source, &plan)?;
+    let graph = Graph::new(lab, &plan, false)?;
     let folder = output::prepare(lab, &plan)?;
-    let mut worker = Worker { lab, encoded: BTreeMap::new() };
-    let mut finished = Vec::new();
-    let mut failures = BTreeMap::new();
-    for run in &plan.runs {
-        let run_folder = output::start_run(lab, &folder, source, run)?;
-        let started = Instant::now();
-        match worker.run(run) {
-            Ok(done) => {
-                tracing::info!(seconds = started.elapsed().as_secs_f64(), "finished");
-                output::finish_run(&run_folder, source, run, &done)?;
-                finished.push((run, done));
-            }
-            Err(error) if is_cancelled(&error) || lab.cancel.is_cancelled() => return Err(error),
-            // One run alone: its error is the program's.
-            Err(error) if plan.runs.len() == 1 => return Err(error),
-            Err(error) => {
-                let told = describe(&error);
-                tracing::error!("run {} ({}) failed: {told}", run.key.short(), run.name());
-                failures.insert(format!("{} ({})", run.key.short(), run.name()), told);
-            }
-        }
-        lab.run_log.close();
+    let inputs = Inputs::new(source, &plan, &graph)?;
+    let all_finished = (0..plan.runs.len()).all(|run| graph.is_finished(run));
+    if all_finished && let Some(known) = output::known_outcome(&plan, &folder, &inputs)? {
+        return Ok(known);
     }
-    output::write(lab, source, &plan, folder, &finished, failures)
+    // Results are going to be written: the scores of finished runs are needed too.
+    let graph = Graph::new(lab, &plan, true)?;
+    let unfinished = (0..plan.runs.len()).filter(|&run| !graph.is_finished(run)).count();
+    let limits = Limits::new(arguments, unfinished, rayon::current_num_threads(), lab.gpu.is_some());
+    lab.run_log.open(&folder.join(work::LOG))?;
+    let mut progress = Progress::new(lab, source, &plan, &folder);
+    for run in (0..plan.runs.len()).filter(|&run| graph.is_finished(run)) {
+        progress.take(run)?;
+    }
+    let ending = if graph.nodes.iter().any(|node| node.left) {
+        work::run(lab, &plan, &graph, &folder, &limits, &mut progress)?
+    } else {
+        Ending::nothing_left()
+    };
+    lab.run_log.close();
+    // One run alone: its error is the program's.
+    if plan.runs.len() == 1
+        && let Some(error) = ending.failures.values().next()
+    {
+        return Err(error.clone().into_error());
+    }
+    let stopped = ending.stopped;
+    let results = progress.results(&ending)?;
+    if results.finished.is_empty() && results.failures.is_empty() {
+        return Err(stopped_error(stopped, results.unfinished.len(), &plan));
+    }
+    let outcome = output::write(lab, source, &plan, &folder, &inputs, results)?;
+    if !outcome.unfinished.is_empty() && stopped != Some(Stop::Failure) {
+        return Err(stopped_error(stopped, outcome.unfinished.len(), &plan));
+    }
+    Ok(outcome)
 }
 
-struct Worker<'a> {
+/// What has finished so far, and the tables of it.
+struct Progress<'a> {
     lab: &'a Lab,
-    /// How the features that this process made sure of were computed, by key: cells that share them are checked once.
-    encoded: BTreeMap<Key, Note>,
+    source: &'a Source,
+    plan: &'a Plan,
+    folder: &'a Path,
+    finished: BTreeMap<usize, Evaluated>,
+    written: Instant,
+    /// What the last rewriting of the tables took.
+    cost: Duration,
 }
 
-impl Worker<'_> {
-    fn run(&mut self, run: &Run) -> Result<ScoredRun> {
-        // Everything is encoded first: an unreadable image is found before hours of training.
-        let mut stages = Stages::default();
-        for encode in run.encodes() {
-            let note = self.encoded(encode)?;
-            stages.add(encode.key(), &encode.label(), note);
-        }
-        let mut contenders = Vec::new();
-        for contender in &run.contenders {
-            contenders.push(self.contend(run, contender, &mut stages)?);
-        }
-        let classified = Classified::of(self.lab, run)?;
-        ScoredRun::new(run, contenders, stages, classified.as_ref())
+impl<'a> Progress<'a> {
+    fn new(lab: &'a Lab, source: &'a Source, plan: &'a Plan, folder: &'a Path) -> Progress<'a> {
+        let (finished, written, cost) = (BTreeMap::new(), Instant::now(), Duration::ZERO);
+        Progress { lab, source, plan, folder, finished, written, cost }
     }
 
-    fn encoded(&mut self, encode: &FeatureSource) -> Result<Note> {
-        if let Some(known) = self.encoded.get(&encode.key()) {
-            return Ok(known.clone());
+    /// Reads the metrics of a finished run.
+    fn take(&mut self, run: usize) -> Result<()> {
+        let planned = &self.plan.runs[run];
+        let evaluated = steps::evaluate(self.lab, planned)?;
+        if !output::run_folder(self.folder, planned).join("provenance.json").is_file() {
+            output::start_run(self.folder, self.source, planned)?;
+            output::finish_run(self.folder, self.source, planned, &evaluated)?;
         }
-        let note = encode.ensure(self.lab)?;
-        self.encoded.insert(encode.key(), note.clone());
-        Ok(note)
+        self.finished.insert(run, evaluated);
+        Ok(())
     }
 
-    fn contend(&self, run: &Run, contender: &Contender, stages: &mut Stages) -> Result<ScoredContender> {
-        let name = &contender.name;
-        let (fitted, note) = contender.fit.run(self.lab, &run.train).with_context(|| format!("fit {name}"))?;
-        stages.add(contender.fit.key(), &format!("fit {name}"), note);
-        let mut score = |encode: &FeatureSource| self.score(run, contender, fitted.as_ref(), encode, stages);
-        let id = score(&run.id_test)?;
-        let shifted = run.shifted.iter().map(|other| score(&other.encode)).collect::<Result<_>>()?;
-        let outliers = run.outliers.iter().map(|outlier| score(&outlier.encode)).collect::<Result<_>>()?;
-        Ok(ScoredContender {
-            detector: name.clone(),
-            curves: fitted.curves(),
-            id: Inliers { test: id, shifted },
-            outliers,
-        })
-    }
-
-    fn score(
-        &self,
-        run: &Run,
-        contender: &Contender,
-        fitted: &dyn FittedDetector,
-        encode: &FeatureSource,
-        stages: &mut Stages,
-    ) -> Result<Scores> {
-        let stage = score_stage(run, contender, encode)?;
-        let label = stage.label().to_owned();
-        let part = |rows: Range<usize>| encode.rows(self.lab, rows, &run.layers);
-        let (scores, note) = stage.run(self.lab, fitted, part).with_context(|| label.clone())?;
-        stages.add(stage.key(), &label, note);
-        Ok(scores)
+    /// What came of all runs. What the metrics warn of is told now, in the plan's order.
+    fn results(self, ending: &Ending) -> Result<Results<'a>> {
+        let name = |run: &Run| format!("{} ({})", run.key.short(), run.name());
+        let failures = ending.failures.iter().map(|(&run, error)| (name(&self.plan.runs[run]), error.text.clone()));
+        let unfinished = ending.left.iter().map(|&run| self.plan.runs[run].name()).collect();
+        let finished: Vec<(&Run, Evaluated)> =
+            self.finished.into_iter().map(|(run, evaluated)| (&self.plan.runs[run], evaluated)).collect();
+        let mut warnings = finished.iter().flat_map(|(run, evaluated)| output::warnings(run, evaluated));
+        for warning in warnings.by_ref().take(MOST_WARNINGS) {
+            tracing::warn!("{warning}");
+        }
+        let more = warnings.count();
+        if more > 0 {
+            tracing::warn!("and {more} more warnings of this kind; report.html and runs/*/provenance.json have all");
+        }
+        Ok(Results { finished, failures: failures.collect(), unfinished })
     }
 }
 
-/// The scoring stage of one detector on one encoded set.
-pub fn score_stage(run: &Run, contender: &Contender, encode: &FeatureSource) -> Result<Score> {
-    let detector = contender.fit.detector();
-    let config = serde_json::json!({ "score": detector.score_config(), "layers": run.layers, "seed": run.seed });
-    let label = format!("score {} with {}", encode.name(), contender.name);
-    Score::new(contender.fit.key(), encode.key(), &config, encode.len(), label)
+impl Listener for Progress<'_> {
+    fn started(&mut self, run: usize) -> Result<()> {
+        output::start_run(self.folder, self.source, &self.plan.runs[run])
+    }
+
+    fn finished(&mut self, run: usize) -> Result<()> {
+        self.take(run)?;
+        let pause = TABLES_EVERY.max(self.cost * WRITING_SHARE);
+        if self.finished.len() == self.plan.runs.len() || self.written.elapsed() < pause {
+            return Ok(());
+        }
+        let began = Instant::now();
+        let finished = self.finished.iter().map(|(&run, evaluated)| (&self.plan.runs[run], evaluated.clone()));
+        output::write_tables(self.plan, self.folder, finished.collect())?;
+        (self.written, self.cost) = (Instant::now(), began.elapsed());
+        Ok(())
+    }
+}
+
+/// That a run was stopped is no success.
+fn stopped_error(stopped: Option<Stop>, left: usize, plan: &Plan) -> anyhow::Error {
+    let (all, left_out) = (plan.runs.len(), format!("{left} of {} runs are not finished", plan.runs.len()));
+    let left_out = if all == 1 { "the run is not finished".to_owned() } else { left_out };
+    let what = format!("{left_out}; the same command goes on from here");
+    match stopped {
+        Some(Stop::Time) => failure::out_of_time(format!("stopped after --max-time: {what}")),
+        _ => anyhow::Error::from(oodlab_base::Cancelled).context(what),
+    }
 }

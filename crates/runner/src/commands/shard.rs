@@ -89,7 +89,7 @@ pub fn run(lab: &Lab, target: &Target, shard: Shard, json: bool) -> Result<()> {
     let mut seen = BTreeSet::new();
     let mut place = 0;
     let mut stages = Vec::new();
-    for encode in plan.runs.iter().flat_map(|run| run.encodes()).filter_map(FeatureSource::encoding) {
+    for encode in plan.runs.iter().flat_map(|run| run.sets.encodes()).filter_map(FeatureSource::encoding) {
         if !seen.insert(encode.key()) {
             continue;
         }

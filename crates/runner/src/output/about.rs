@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use oodlab_evaluation::record::{About, CurveAbout, DetectorAbout, RunAbout, SetAbout};
 
-use super::ScoredRun;
+use super::rows;
 use crate::config::Source;
 use crate::lab::Lab;
 use crate::numerics;
 use crate::plan::{Contender, Plan, Run};
+use crate::stages::evaluate::Evaluated;
 use crate::stages::source::FeatureSource;
 
 /// Of the whole experiment.
@@ -53,7 +54,8 @@ pub fn of_contender(contender: &Contender) -> DetectorAbout {
 }
 
 /// Of one run.
-pub fn of_run(run: &Run, done: &ScoredRun) -> RunAbout {
+pub fn of_run(run: &Run, done: &Evaluated) -> RunAbout {
+    let from = &run.sets;
     let set = |role: String, encode: &FeatureSource| SetAbout {
         role,
         set: encode.set().to_owned(),
@@ -62,35 +64,35 @@ pub fn of_run(run: &Run, done: &ScoredRun) -> RunAbout {
         list: encode.list_key().hex(),
         features: encode.key().hex(),
     };
-    let sets = std::iter::once(set("train".into(), run.train.source()))
-        .chain([set("id".into(), &run.id_test)])
-        .chain(run.shifted.iter().map(|other| set(format!("{} id, shifted", other.protocol.name()), &other.encode)))
+    let sets = std::iter::once(set("train".into(), from.train.source()))
+        .chain([set("id".into(), &from.id_test)])
+        .chain(from.shifted.iter().map(|other| set(format!("{} id, shifted", other.protocol.name()), &other.encode)))
         .chain(
-            run.outliers.iter().map(|other| set(format!("{} {}", other.protocol.name(), other.group), &other.encode)),
+            from.outliers.iter().map(|other| set(format!("{} {}", other.protocol.name(), other.group), &other.encode)),
         );
     RunAbout {
         run: run.key.short(),
         cell: run.cell.name.clone(),
         sweep: run.cell.values.clone(),
         seed: run.seed,
-        id_set: run.id_test.set().to_owned(),
-        weights: run.backbone.weights(),
-        detectors: run.contenders.iter().map(of_contender).collect(),
+        id_set: from.id_test.set().to_owned(),
+        weights: from.backbone.weights(),
+        detectors: run.contenders.iter().map(AsRef::as_ref).map(of_contender).collect(),
         curves: done
-            .contenders
+            .curves
             .iter()
-            .flat_map(|contender| contender.curves.iter().map(|curve| (contender.detector.clone(), curve.clone())))
-            .map(|(detector, curve)| CurveAbout {
-                detector,
-                name: curve.name,
-                x_label: curve.x_label,
-                y_label: curve.y_label,
-                // Early stopping may leave epochs without a held-out loss.
-                points: curve.points.into_iter().filter(|(x, y)| x.is_finite() && y.is_finite()).collect(),
+            .filter_map(|curve| {
+                Some(CurveAbout {
+                    detector: run.contenders.get(curve.contender)?.name.clone(),
+                    name: curve.name.clone(),
+                    x_label: curve.x_label.clone(),
+                    y_label: curve.y_label.clone(),
+                    points: curve.points.clone(),
+                })
             })
             .collect(),
         sets: sets.collect(),
         stages: done.stages.all().to_vec(),
-        warnings: done.warnings.clone(),
+        warnings: rows::warnings(run, done).collect(),
     }
 }

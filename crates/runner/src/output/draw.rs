@@ -80,14 +80,8 @@ fn standing_table(record: &Record, folder: &Path) -> Result<()> {
 /// The tables that are asked for, each as Markdown and LaTeX, and as data.
 fn draw_tables(record: &Record, folder: &Path, undrawn: &mut Vec<String>) -> Result<Vec<Arranged>> {
     let folder = folder.join("tables");
-    let library = published()?;
-    let (mut drawn, mut written) = (Vec::new(), BTreeSet::new());
-    for spec in &record.about.tables {
-        match spec.arrange(&record.table, &record.about, &library) {
-            Ok(table) => drawn.push(table),
-            Err(error) => undrawn.push(error.to_string()),
-        }
-    }
+    let drawn = arranged(record, undrawn)?;
+    let mut written = BTreeSet::new();
     fs_err::create_dir_all(&folder)?;
     for table in &drawn {
         for (kind, bytes) in [
@@ -104,6 +98,19 @@ fn draw_tables(record: &Record, folder: &Path, undrawn: &mut Vec<String>) -> Res
     }
     remove_others(&folder, &["md", "tex", "csv", "json", "parquet"], &written)?;
     Ok(drawn)
+}
+
+/// The tables that are asked for, and why others cannot be had.
+pub fn arranged(record: &Record, undrawn: &mut Vec<String>) -> Result<Vec<Arranged>> {
+    let library = published()?;
+    let mut found = Vec::new();
+    for spec in &record.about.tables {
+        match spec.arrange(&record.table, &record.about, &library) {
+            Ok(table) => found.push(table),
+            Err(error) => undrawn.push(error.to_string()),
+        }
+    }
+    Ok(found)
 }
 
 /// The published numbers that the program knows, and those in a folder `datasets/published` where it runs.

@@ -12,16 +12,16 @@ use oodlab_features::Features;
 use oodlab_features::projection::{self, TsneConfig};
 use oodlab_kernels::zscore;
 
-use super::ScoredRun;
 use crate::lab::Lab;
 use crate::plan::Run;
+use crate::stages::evaluate::Evaluated;
 use crate::stages::source::FeatureSource;
 
 /// Rows read at once.
 const ROWS: usize = 1024;
 
 /// One cloud a view, run and protocol that a figure shows; the first figure that asks for it says how.
-pub fn gather(lab: &Lab, record: &Record, finished: &[(&Run, ScoredRun)]) -> Result<Vec<PointCloud>> {
+pub fn gather(lab: &Lab, record: &Record, finished: &[(&Run, Evaluated)]) -> Result<Vec<PointCloud>> {
     let specs = record.about.figures.as_deref().unwrap_or_default();
     let wanted = specs.iter().filter_map(|spec| match &spec.kind {
         FigureKind::Projection(projection) => Some((spec, projection)),
@@ -29,13 +29,13 @@ pub fn gather(lab: &Lab, record: &Record, finished: &[(&Run, ScoredRun)]) -> Res
     });
     let mut clouds = BTreeMap::new();
     for (spec, projection) in wanted {
-        let shown = |run: &&(&Run, ScoredRun)| spec.selection.has_run(&run.0.cell.name, &run.0.cell.values, run.0.seed);
-        for (run, done) in finished.iter().filter(shown) {
-            let protocols: BTreeSet<&str> = run.outliers.iter().map(|outlier| outlier.protocol.name()).collect();
+        let shown = |run: &&(&Run, Evaluated)| spec.selection.has_run(&run.0.cell.name, &run.0.cell.values, run.0.seed);
+        for (run, _) in finished.iter().filter(shown) {
+            let protocols: BTreeSet<&str> = run.sets.outliers.iter().map(|outlier| outlier.protocol.name()).collect();
             for protocol in protocols.into_iter().filter(|name| spec.selection.protocol.has(name)) {
                 let key = (projection.view, run.key.short(), protocol);
                 if let Entry::Vacant(place) = clouds.entry(key) {
-                    place.insert(cloud(lab, run, &done.id_set, spec, projection, protocol)?);
+                    place.insert(cloud(lab, run, run.sets.id_test.set(), spec, projection, protocol)?);
                 }
             }
         }
@@ -51,8 +51,8 @@ fn cloud(
     wanted: &ProjectionSpec,
     protocol: &str,
 ) -> Result<PointCloud> {
-    let mut sources: Vec<(&str, bool, &FeatureSource)> = vec![(id_set, false, &run.id_test)];
-    let shown = run.outliers.iter().filter(|outlier| outlier.protocol.name() == protocol);
+    let mut sources: Vec<(&str, bool, &FeatureSource)> = vec![(id_set, false, &run.sets.id_test)];
+    let shown = run.sets.outliers.iter().filter(|outlier| outlier.protocol.name() == protocol);
     let shown =
         shown.filter(|outlier| spec.selection.set.has(&outlier.name) && spec.selection.group.has(&outlier.group));
     sources.extend(shown.map(|outlier| (outlier.name.as_str(), true, &outlier.encode)));

@@ -8,12 +8,11 @@ use oodlab_datasets::Preprocess;
 use oodlab_encoders::network::Normalisation;
 use serde::Serialize;
 
-use super::ScoredRun;
 use crate::config::experiment::Sweep;
 use crate::config::{EncoderSection, Source};
-use crate::lab::Lab;
 use crate::plan::Run;
 use crate::stages::Note;
+use crate::stages::evaluate::Evaluated;
 use crate::stages::source::FeatureSource;
 
 /// Everything that a number of this run came from.
@@ -30,7 +29,7 @@ struct Provenance<'a> {
     encoder: EncoderRecord<'a>,
     sets: Vec<SetRecord>,
     detectors: Vec<DetectorRecord<'a>>,
-    warnings: &'a [String],
+    warnings: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -82,26 +81,29 @@ struct DetectorRecord<'a> {
     computed: Note,
 }
 
-/// Makes the run's folder, writes its configuration, and sends the log there.
-pub fn start_run(lab: &Lab, folder: &Path, source: &Source, run: &Run) -> Result<PathBuf> {
-    let folder = folder.join("runs").join(run.key.short());
+/// Where a run's configuration, provenance and log lie.
+pub fn run_folder(folder: &Path, run: &Run) -> PathBuf {
+    folder.join("runs").join(run.key.short())
+}
+
+/// Makes the run's folder and writes its configuration.
+pub fn start_run(folder: &Path, source: &Source, run: &Run) -> Result<()> {
+    let folder = run_folder(folder, run);
     fs_err::create_dir_all(&folder)?;
     let mut experiment = run.experiment.resolved()?;
     experiment.seeds = vec![run.seed];
     experiment.sweep = Sweep::default();
-    if let (EncoderSection::Network(config), Some(encoder)) = (&mut experiment.encoder, run.backbone.network()) {
+    if let (EncoderSection::Network(config), Some(encoder)) = (&mut experiment.encoder, run.sets.backbone.network()) {
         config.normalisation = Some(encoder.normalisation());
     }
     let config = serde_yaml::to_string(&experiment)?;
     let header = format!("# {} of {}, as resolved; run {}\n", run.name(), source.path.display(), run.key.short());
-    write_atomic(&folder.join("config.yaml"), format!("{header}{config}").as_bytes())?;
-    lab.run_log.open(&folder.join("log.jsonl"))?;
-    tracing::info!(run = run.key.short(), cell = run.cell.name, seed = run.seed, "started");
-    Ok(folder)
+    Ok(write_atomic(&folder.join("config.yaml"), format!("{header}{config}").as_bytes())?)
 }
 
 /// Writes the provenance of a finished run.
-pub fn finish_run(folder: &Path, source: &Source, run: &Run, done: &ScoredRun) -> Result<()> {
+pub fn finish_run(folder: &Path, source: &Source, run: &Run, done: &Evaluated) -> Result<()> {
+    let folder = run_folder(folder, run);
     let record = |role: String, encode: &FeatureSource| SetRecord {
         role,
         set: encode.set().to_owned(),
@@ -113,9 +115,9 @@ pub fn finish_run(folder: &Path, source: &Source, run: &Run, done: &ScoredRun) -
         features: encode.key().hex(),
         computed: done.stages.note(encode.key()).cloned().unwrap_or_default(),
     };
-    let mut sets = vec![record("train".into(), run.train.source()), record("id".into(), &run.id_test)];
-    sets.extend(run.shifted.iter().map(|s| record(format!("{} id, shifted", s.protocol.name()), &s.encode)));
-    sets.extend(run.outliers.iter().map(|o| record(format!("{} {}", o.protocol.name(), o.group), &o.encode)));
+    let mut sets = vec![record("train".into(), run.sets.train.source()), record("id".into(), &run.sets.id_test)];
+    sets.extend(run.sets.shifted.iter().map(|s| record(format!("{} id, shifted", s.protocol.name()), &s.encode)));
+    sets.extend(run.sets.outliers.iter().map(|o| record(format!("{} {}", o.protocol.name(), o.group), &o.encode)));
     let detectors = run.contenders.iter().map(|contender| DetectorRecord {
         name: &contender.name,
         kind: contender.fit.detector().kind(),
@@ -134,9 +136,9 @@ pub fn finish_run(folder: &Path, source: &Source, run: &Run, done: &ScoredRun) -
         seed: run.seed,
         encoder: EncoderRecord {
             config: &run.experiment.encoder,
-            key: run.backbone.key().map(|key| key.hex()),
-            weights: run.backbone.weights(),
-            input: run.backbone.network().map(|encoder| InputRecord {
+            key: run.sets.backbone.key().map(|key| key.hex()),
+            weights: run.sets.backbone.weights(),
+            input: run.sets.backbone.network().map(|encoder| InputRecord {
                 resolution: encoder.resolution(),
                 preprocess: run.experiment.preprocess,
                 normalisation: encoder.normalisation(),
@@ -145,7 +147,7 @@ pub fn finish_run(folder: &Path, source: &Source, run: &Run, done: &ScoredRun) -
         },
         sets,
         detectors: detectors.collect(),
-        warnings: &done.warnings,
+        warnings: super::rows::warnings(run, done).collect(),
     };
     let text = format!(
         "{}

@@ -8,21 +8,21 @@ use oodlab_evaluation::Record;
 use oodlab_evaluation::figures::contact_sheet_samples;
 use oodlab_evaluation::record::Thumbnail;
 
-use super::ScoredRun;
 use crate::plan::Run;
+use crate::stages::evaluate::Evaluated;
 use crate::stages::source::FeatureSource;
 
 /// Longest side in pixels: what a contact sheet shows at twice its size in print.
 const SIDE: u32 = 96;
 
 /// The pictures that the record's figures ask for. Imported features have none: their sheets say so.
-pub fn gather(record: &Record, finished: &[(&Run, ScoredRun)]) -> Result<Vec<Thumbnail>> {
+pub fn gather(record: &Record, finished: &[(&Run, Evaluated)]) -> Result<Vec<Thumbnail>> {
     let specs = record.about.figures.as_deref().unwrap_or_default();
     let mut sources: BTreeMap<&str, &FeatureSource> = BTreeMap::new();
-    for (run, done) in finished {
-        sources.insert(&done.id_set, &run.id_test);
-        sources.extend(run.shifted.iter().map(|other| (other.encode.set(), &other.encode)));
-        sources.extend(run.outliers.iter().map(|other| (other.name.as_str(), &other.encode)));
+    for (run, _) in finished {
+        sources.insert(run.sets.id_test.set(), &run.sets.id_test);
+        sources.extend(run.sets.shifted.iter().map(|other| (other.encode.set(), &other.encode)));
+        sources.extend(run.sets.outliers.iter().map(|other| (other.name.as_str(), &other.encode)));
     }
     let mut found = Vec::new();
     let mut wanted: BTreeMap<String, BTreeSet<u32>> = BTreeMap::new();

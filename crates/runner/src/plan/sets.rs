@@ -1,252 +1,159 @@
-//! The sets of a run: opened by their role, once however many runs use them, or named as missing.
+//! Which images a run sees, through which network: what all cells that sweep only detectors share.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::Result;
-use oodlab_datasets::{Benchmark, Choice, ImageSet, ScoredSplit, Subset, TrainingSplit};
-use oodlab_encoders::Encoder;
-use oodlab_features::library::{Place, StoredFeatures};
+use oodlab_base::{Key, KeyBuilder};
+use oodlab_datasets::Benchmark;
+use oodlab_features::Layer;
 
-use super::{Backbone, Outlier, Planner, Training};
+use super::{Backbone, Planner, Training};
 use crate::config::{Experiment, Protocol};
 use crate::failure::at;
-use crate::stages::encode::Encode;
-use crate::stages::imported::Imported;
+use crate::stages::evaluate::labels_key;
 use crate::stages::source::FeatureSource;
 
-/// The size that images are brought to before anything else; none under protocol `native`.
-type Squash = Option<(u32, u32)>;
+/// Raise when the meaning of [`Sets::key`] changes.
+const REVISION: u32 = 1;
+
+/// An out-of-distribution set under one protocol.
+pub struct Outlier {
+    /// How the images reach the encoder.
+    pub protocol: Protocol,
+    /// `near` or `far`.
+    pub group: String,
+    /// Its name in tables: the set's, with split and rule where the benchmark has the set twice.
+    pub name: String,
+    /// Its features.
+    pub encode: FeatureSource,
+}
+
+/// A covariate-shifted set under one protocol.
+pub struct Shifted {
+    /// How the images reach the encoder.
+    pub protocol: Protocol,
+    /// Its features.
+    pub encode: FeatureSource,
+}
+
+/// The encoded sets of a run.
+pub struct Sets {
+    /// Equal exactly when the same features have the same roles and names.
+    pub key: Key,
+    /// Hash of the classes of the in-distribution samples, which features do not depend on.
+    pub labels: Key,
+    /// The benchmark.
+    pub benchmark: Arc<Benchmark>,
+    /// The frozen network, or the name of imported features.
+    pub backbone: Backbone,
+    /// All layers of the features.
+    pub layers: Vec<Layer>,
+    /// How many of them are taps: what detectors see unless layers are chosen.
+    pub taps: usize,
+    /// In-distribution training images: the only ones that a detector can be fitted on.
+    pub train: Training,
+    /// In-distribution test images; the same under both protocols.
+    pub id_test: FeatureSource,
+    /// Covariate-shifted images under every protocol, which count as in-distribution ("full-spectrum").
+    pub shifted: Vec<Shifted>,
+    /// Every out-of-distribution set under every protocol.
+    pub outliers: Vec<Outlier>,
+}
+
+impl Sets {
+    /// Every encoding, the training set first; equal ones may come twice.
+    pub fn encodes(&self) -> impl Iterator<Item = &FeatureSource> {
+        std::iter::once(self.train.source()).chain(self.scored())
+    }
+
+    /// Every encoding that is scored, the in-distribution test images first.
+    pub fn scored(&self) -> impl Iterator<Item = &FeatureSource> {
+        let shifted = self.shifted.iter().map(|shifted| &shifted.encode);
+        std::iter::once(&self.id_test).chain(shifted).chain(self.outliers.iter().map(|outlier| &outlier.encode))
+    }
+
+    /// The covariate-shifted sets under one protocol, by position.
+    pub fn shifted_under(&self, protocol: Protocol) -> impl Iterator<Item = (usize, &FeatureSource)> {
+        let of = move |(_, shifted): &(usize, &Shifted)| shifted.protocol == protocol;
+        self.shifted.iter().enumerate().filter(of).map(|(at, shifted)| (at, &shifted.encode))
+    }
+}
 
 impl Planner<'_> {
-    /// The training images, `limit` of them at most.
-    pub(super) fn training(
-        &mut self,
-        backbone: &Backbone,
-        split: &TrainingSplit,
-        limit: Option<usize>,
-    ) -> Result<Training> {
-        let choice = split.choice().at_most(limit);
-        match backbone {
-            Backbone::Network(encoder, _) => {
-                let images = match self.trainings.get(&choice) {
-                    Some(known) => known.clone(),
-                    None => self.library.open_training(split, limit)?,
-                };
-                self.note_rule(images.images());
-                self.trainings.insert(choice, images.clone());
-                Ok(Training::of_images(&images, |images| self.encode(encoder, images, None)))
-            }
-            Backbone::Imported(name) => {
-                let place = place(name, &choice.set, &choice.split, Protocol::Native);
-                let stored = self.stored(&place)?.ok_or_else(|| at("encoder.imported", &not_imported(&place)))?;
-                Ok(Training::imported(split, self.imported(stored, choice.limit)?))
-            }
-        }
-    }
-
-    /// In-distribution images that are scored: a run cannot do without them.
-    pub(super) fn inlier(
-        &mut self,
-        backbone: &Backbone,
-        split: &ScoredSplit,
-        limit: Option<usize>,
-    ) -> Result<FeatureSource> {
-        let choice = split.choice().at_most(limit);
-        match backbone {
-            Backbone::Network(encoder, _) => {
-                let images = self.images(split, choice, limit)?;
-                Ok(FeatureSource::Images(self.encode(encoder, &images, None)))
-            }
-            Backbone::Imported(name) => {
-                let place = place(name, &choice.set, &choice.split, Protocol::Native);
-                let stored = self.stored(&place)?.ok_or_else(|| at("encoder.imported", &not_imported(&place)))?;
-                Ok(FeatureSource::Imported(self.imported(stored, choice.limit)?))
-            }
-        }
-    }
-
-    /// Other images that are scored; `None` for a set that is not at hand: the run goes on without it and says so.
-    pub(super) fn scored(
-        &mut self,
-        backbone: &Backbone,
-        split: &ScoredSplit,
-        limit: Option<usize>,
-        protocol: Protocol,
-        squash: Squash,
-    ) -> Result<Option<FeatureSource>> {
-        let choice = split.choice().at_most(limit);
-        let encoder = match backbone {
-            Backbone::Network(encoder, _) => encoder,
-            Backbone::Imported(name) => return self.imported_outlier(name, &choice, protocol),
-        };
-        let found = self.library.status(&choice.set)?.splits.get(&choice.split).map_or(0, |count| count.found);
-        if found == 0 {
-            self.missing.insert(choice.set.clone(), self.library.how_to_get(&choice.set)?);
-            return Ok(None);
-        }
-        let images = self.images(split, choice, limit)?;
-        Ok(Some(FeatureSource::Images(self.encode(encoder, &images, squash))))
-    }
-
-    /// The size of the in-distribution images under protocol `matched`, the inner `None` under `native`. The outer `None`
-    /// leaves a protocol out that was not asked for alone: images of many sizes cannot be matched.
-    pub(super) fn squash(
-        &mut self,
-        protocol: Protocol,
-        id_test: &FeatureSource,
-        experiment: &Experiment,
-    ) -> Result<Option<Squash>> {
-        let (Protocol::Matched, Some(images)) = (protocol, id_test.images()) else { return Ok(Some(None)) };
-        if let Some(size) = images.uniform_size() {
-            return Ok(Some(Some(size)));
-        }
-        let what = format!("matched: the images of {} have different sizes", images.name());
-        if experiment.protocols.len() == 1 {
-            return Err(at("protocols", &format!("{what}; use [native]")));
-        }
-        self.notes.insert(format!("protocol {what}; it was left out"));
-        Ok(None)
-    }
-
-    fn images(&mut self, split: &ScoredSplit, choice: Choice, limit: Option<usize>) -> Result<Arc<ImageSet>> {
-        if let Some(known) = self.sets.get(&choice) {
+    /// The sets that an experiment asks for, opened unless another cell did.
+    pub(super) fn sets(&mut self, experiment: &Experiment) -> Result<Arc<Sets>> {
+        let Experiment { benchmark, protocols, encoder, preprocess, limit, .. } = experiment;
+        let identity = serde_json::to_string(&(benchmark, protocols, encoder, preprocess, limit))?;
+        if let Some(known) = self.sets.get(&identity) {
             return Ok(known.clone());
         }
-        let images = Arc::new(self.library.open_scored(split, limit)?);
-        self.note_rule(&images);
-        self.sets.insert(choice, images.clone());
-        Ok(images)
+        let sets = Arc::new(self.open_sets(experiment)?);
+        self.sets.insert(identity, sets.clone());
+        Ok(sets)
     }
 
-    /// Refuses a scored set that holds training images, and tells of one that holds copies of them.
-    pub(super) fn keep_apart(&mut self, training: &Training, scored: &FeatureSource) -> Result<()> {
-        if training.images().is_none() && training.key() == scored.key() {
-            let what = format!("the features of {} are those of the training images, number for number", scored.name());
-            return Err(at("encoder.imported", &format!("{what}; no image may be learned from and scored")));
-        }
-        let (Some(images), Some(others)) = (training.images(), scored.images()) else { return Ok(()) };
-        if !self.compared.insert((images.images().list_key(), others.list_key())) {
-            return Ok(());
-        }
-        let shared = images.shared_with(others);
-        let (train, other) = (training.source().name(), format!("{} {}", others.name(), others.split()));
-        if shared.same > 0 {
-            let what = format!("{} images of {other} are training images ({train})", shared.same);
-            return Err(at("benchmark", &format!("{what}; no image may be learned from and scored")));
-        }
-        if shared.equal > 0 {
-            let what = format!("{} of {} images of {other}", shared.equal, others.len());
-            self.notes.insert(format!("copies: {what} are equal to the byte to training images ({train})"));
-        }
-        Ok(())
-    }
-
-    fn encode(&self, encoder: &Arc<Encoder>, images: &Arc<ImageSet>, squash: Squash) -> Encode {
-        let gpu = self.on_gpu.get(&encoder.key()).cloned();
-        Encode::new(encoder, gpu, images, squash, self.preprocess)
-    }
-
-    fn note_rule(&mut self, images: &ImageSet) {
-        if let Some(rule) = images.rule() {
-            self.notes.insert(format!("subset: {} {}: {rule}", images.name(), images.split()));
-        }
-    }
-
-    /// Tells of another number of images than the publication scored.
-    pub(super) fn note_published(&mut self, published: Option<usize>, encode: &FeatureSource) {
-        if let Some(published) = published.filter(|&published| published != encode.len()) {
-            let (set, split, scored) = (encode.set(), encode.split(), encode.len());
-            self.notes
-                .insert(format!("{set} {split}: {scored} {} scored, {published} in the publication", encode.unit()));
-        }
-    }
-
-    /// Tells under which protocol a benchmark was published.
-    pub(super) fn note_protocol(&mut self, benchmark: &Benchmark, experiment: &Experiment) {
-        let Some(published) = benchmark.protocol else { return };
-        let (name, protocol) = (&benchmark.name, published.name());
-        let other = if experiment.protocols.contains(&published) { "other rows are" } else { "these rows are" };
-        self.notes
-            .insert(format!("{name} was published under protocol {protocol}; {other} not to be compared with it"));
-    }
-
-    /// Tells of a group whose mean is not the benchmark's, because sets are missing.
-    pub(super) fn note_groups(&mut self, benchmark: &Benchmark, outliers: &[Outlier]) {
-        for (group, members) in &benchmark.groups {
-            let of_group = outliers.iter().filter(|outlier| outlier.group == *group);
-            let there: BTreeSet<&String> = of_group.map(|outlier| &outlier.name).collect();
-            if there.len() < members.len() {
-                let (there, all, name) = (there.len(), members.len(), &benchmark.name);
-                self.notes.insert(format!(
-                    "{group}: {there} of the {all} sets of {name}; a mean is over those, not over all"
-                ));
-            }
-        }
-    }
-
-    /// `None` for a set of which nothing was imported: the run goes on without it and says so. One of which only the other
-    /// protocol's features are there is an error: a table would compare different sets.
-    fn imported_outlier(&mut self, name: &str, choice: &Choice, protocol: Protocol) -> Result<Option<FeatureSource>> {
-        let Choice { set, split, subset, limit } = choice;
-        // The first rows are what a limit takes; others cannot be told from a file of features alone.
-        let limit = match subset {
-            None => *limit,
-            Some(Subset::First { images }) => Some(limit.map_or(*images, |limit| limit.min(*images))),
-            Some(rule) => {
-                let what =
-                    format!("the benchmark takes {rule} of {set} {split}, which imported features cannot follow");
-                return Err(at(
-                    "encoder.imported",
-                    &format!("{what}; import features of those images as a set of their own"),
-                ));
-            }
+    fn open_sets(&mut self, experiment: &Experiment) -> Result<Sets> {
+        self.preprocess = experiment.preprocess;
+        let benchmark = self.benchmark(&experiment.benchmark)?;
+        let backbone = self.backbone(&experiment.encoder)?;
+        let limit = experiment.limit;
+        let train = self.training(&backbone, &benchmark.training(), limit.train)?;
+        let id_test = self.inlier(&backbone, &benchmark.scored_id(), limit.id_test)?;
+        self.keep_apart(&train, &id_test)?;
+        let (layers, taps) = match &backbone {
+            Backbone::Network(encoder, _) => (encoder.layers(), encoder.taps()),
+            Backbone::Imported(_) => train.source().imported_layers(),
         };
-        let asked = place(name, set, split, protocol);
-        if let Some(stored) = self.stored(&asked)? {
-            return self.imported(stored, limit).map(|imported| Some(FeatureSource::Imported(imported)));
+        let (mut shifted, mut outliers) = (Vec::new(), Vec::new());
+        for &protocol in &experiment.protocols {
+            let Some(squash) = self.squash(protocol, &id_test, experiment)? else { continue };
+            for split in benchmark.shifted() {
+                if let Some(encode) = self.scored(&backbone, &split, limit.id_test, protocol, squash)? {
+                    self.keep_apart(&train, &encode)?;
+                    shifted.push(Shifted { protocol, encode });
+                }
+            }
+            for set in benchmark.scored() {
+                if let Some(encode) = self.scored(&backbone, &set.split, limit.ood, protocol, squash)? {
+                    self.keep_apart(&train, &encode)?;
+                    self.note_published(set.member.images, &encode);
+                    outliers.push(Outlier { protocol, group: set.group.to_owned(), name: set.name, encode });
+                }
+            }
         }
-        let other = if protocol == Protocol::Native { Protocol::Matched } else { Protocol::Native };
-        if self.stored(&place(name, set, split, other))?.is_some() {
-            let what = format!("{}, or choose the protocols that were imported", not_imported(&asked));
-            return Err(at("protocols", &what));
+        self.note_published(benchmark.id.test_images, &id_test);
+        self.note_groups(&benchmark, &outliers);
+        self.note_protocol(&benchmark, experiment);
+        if outliers.is_empty() {
+            let hint = self.missing.values().next().cloned().unwrap_or_default();
+            return Err(at(
+                "benchmark",
+                &format!("{}: none of its out-of-distribution sets is at hand; {hint}", benchmark.name),
+            ));
         }
-        self.missing.insert(set.to_owned(), not_imported(&place(name, set, split, Protocol::Native)));
-        Ok(None)
+        let key = key_of(&train, &id_test, &shifted, &outliers);
+        let inliers = std::iter::once(&id_test).chain(shifted.iter().map(|other| &other.encode));
+        let labels = labels_key(inliers)?;
+        Ok(Sets { key, labels, benchmark, backbone, layers, taps, train, id_test, shifted, outliers })
     }
 
-    fn imported(&self, stored: Arc<StoredFeatures>, limit: Option<usize>) -> Result<Imported> {
-        let place = &stored.place;
-        let expected = self.library.status(&place.set)?.splits.get(&place.split).and_then(|count| count.expected);
-        Imported::new(stored, limit, expected)
-    }
-
-    fn stored(&mut self, place: &Place) -> Result<Option<Arc<StoredFeatures>>> {
-        if let Some(known) = self.imported.get(place) {
+    fn benchmark(&mut self, name: &str) -> Result<Arc<Benchmark>> {
+        if let Some(known) = self.benchmarks.get(name) {
             return Ok(known.clone());
         }
-        let stored = self.lab.features().find(place)?.map(Arc::new);
-        if let Some(stored) = &stored {
-            // A file may have been put there by hand.
-            let other = self.imported.values().flatten().find(|other| other.place.encoder == place.encoder);
-            other.map_or(Ok(()), |other| stored.same_network(other))?;
-        }
-        self.imported.insert(place.clone(), stored.clone());
-        Ok(stored)
+        let benchmark = Arc::new(self.library.benchmark(name).map_err(|error| at("benchmark", &error.to_string()))?);
+        self.benchmarks.insert(name.to_owned(), benchmark.clone());
+        Ok(benchmark)
     }
 }
 
-fn place(encoder: &str, set: &str, split: &str, protocol: Protocol) -> Place {
-    let [encoder, set, split, protocol] = [encoder, set, split, protocol.name()].map(str::to_owned);
-    Place { encoder, set, split, protocol }
-}
-
-/// What is missing and the command that brings it.
-fn not_imported(place: &Place) -> String {
-    let Place { encoder, set, split, protocol } = place;
-    let protocol = if protocol == "native" { String::new() } else { format!(" --protocol {protocol}") };
-    format!(
-        "{} was not imported; run: oodlab features import FILE --encoder {encoder} --set {set} --split {split}{protocol}",
-        place.describe()
-    )
+fn key_of(train: &Training, id_test: &FeatureSource, shifted: &[Shifted], outliers: &[Outlier]) -> Key {
+    let mut key = KeyBuilder::new("sets", REVISION).key("train", &train.key()).key("id", &id_test.key());
+    for Shifted { protocol, encode } in shifted {
+        key = key.text("shifted", protocol.name()).key("id", &encode.key());
+    }
+    for Outlier { protocol, group, name, encode } in outliers {
+        key = key.text("protocol", protocol.name()).text("group", group).text("name", name).key("ood", &encode.key());
+    }
+    key.finish()
 }

@@ -125,6 +125,11 @@ impl Encode {
         Ok((self.artifact(lab)?.parts()?.len().min(parts), parts))
     }
 
+    /// How the features were computed, when all are stored.
+    pub fn known_note(&self, lab: &Lab) -> Result<Option<Note>> {
+        Ok(self.artifact(lab)?.finished()?.map(|finished| finished.note))
+    }
+
     /// Makes sure that the features of all images are stored, sound and finite; keeps none in memory. Tells how they were
     /// computed.
     pub fn ensure(&self, lab: &Lab) -> Result<Note> {

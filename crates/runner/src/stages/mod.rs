@@ -1,9 +1,11 @@
 //! Stages: pure functions of their inputs and configuration, kept under their key in the store.
 //!
-//! images ─▶ [`encode`] ─▶ [`fit`] ─▶ [`score`] ─▶ metrics (cheap, computed when tables are written). Features that another
-//! program made are [`imported`] instead; a [`source`] is either.
+//! images ─▶ [`encode`] ─▶ [`fit`] ─▶ [`score`] ─▶ [`evaluate`]. Features that another program made are [`imported`] instead; a
+//! [`source`] is either.
 
+mod classified;
 pub mod encode;
+pub mod evaluate;
 pub mod fit;
 pub mod imported;
 mod pipeline;

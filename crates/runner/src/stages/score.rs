@@ -50,12 +50,12 @@ impl Score {
         Ok((lab.store()?.artifact("score", &self.key).parts()?.len().min(parts), parts))
     }
 
-    /// Reads or computes the scores. `features` (of the rows asked for) is called only when something has to be
+    /// Reads or computes the scores. `fitted` and `features` (of the rows asked for) are called only when something has to be
     /// computed. Tells how they were computed, too.
-    pub fn run(
+    pub fn run<'a>(
         &self,
         lab: &Lab,
-        detector: &dyn FittedDetector,
+        fitted: impl Fn() -> Result<&'a dyn FittedDetector>,
         features: impl Fn(Range<usize>) -> Result<Features>,
     ) -> Result<(Scores, Note)> {
         let artifact = lab.store()?.artifact("score", &self.key);
@@ -63,6 +63,7 @@ impl Score {
         let mut whole: Option<Scores> = None;
         let sizes = ranges.iter().map(|rows| rows.len() as u64).collect();
         let compute = |part: usize, task: &dyn Task| {
+            let detector = fitted()?;
             let rows = ranges[part].clone();
             let features = features(rows.clone())?;
             let first_index = rows.start as u64;

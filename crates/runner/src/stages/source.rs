@@ -128,14 +128,6 @@ impl FeatureSource {
         }
     }
 
-    /// The stage's name: `encode` or `imported`.
-    pub fn stage(&self) -> &'static str {
-        match self {
-            FeatureSource::Images(_) => "encode",
-            FeatureSource::Imported(_) => "imported",
-        }
-    }
-
     /// Number of classes of the logits beside the features, where there are logits.
     pub fn classes(&self) -> Option<usize> {
         match self {
@@ -165,6 +157,14 @@ impl FeatureSource {
         match self {
             FeatureSource::Images(encode) => encode.state(lab),
             FeatureSource::Imported(_) => Ok((1, 1)),
+        }
+    }
+
+    /// How the features were computed, or which file they came from; none while they are not all stored. Reads no feature.
+    pub fn known_note(&self, lab: &Lab) -> Result<Option<Note>> {
+        match self {
+            FeatureSource::Images(encode) => encode.known_note(lab),
+            FeatureSource::Imported(imported) => imported.ensure().map(Some),
         }
     }
 

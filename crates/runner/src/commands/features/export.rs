@@ -73,10 +73,10 @@ fn of_experiment(lab: &Lab, file: &Path, overrides: &[String]) -> Result<BTreeMa
     let plan = Plan::new(lab, &source)?;
     let mut found: BTreeMap<What, (FeatureSource, usize)> = BTreeMap::new();
     for run in &plan.runs {
-        let layers = run.backbone.layers();
-        let inliers = [run.train.source(), &run.id_test].map(|source| (Protocol::Native, source));
-        let shifted = run.shifted.iter().map(|shifted| (shifted.protocol, &shifted.encode));
-        let outliers = run.outliers.iter().map(|outlier| (outlier.protocol, &outlier.encode));
+        let layers = run.sets.backbone.layers();
+        let inliers = [run.sets.train.source(), &run.sets.id_test].map(|source| (Protocol::Native, source));
+        let shifted = run.sets.shifted.iter().map(|shifted| (shifted.protocol, &shifted.encode));
+        let outliers = run.sets.outliers.iter().map(|outlier| (outlier.protocol, &outlier.encode));
         for (protocol, source) in inliers.into_iter().chain(shifted).chain(outliers) {
             let what = (source.set().to_owned(), source.split().to_owned(), protocol);
             let (known, _) = found.entry(what.clone()).or_insert_with(|| (source.clone(), layers));

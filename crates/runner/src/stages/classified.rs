@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use oodlab_evaluation::metrics::classification::Predictions;
 
 use crate::lab::Lab;
-use crate::plan::Run;
+use crate::plan::Sets;
 use crate::stages::source::FeatureSource;
 
 /// Rows read at once.
@@ -19,10 +19,10 @@ pub struct Classified {
 
 impl Classified {
     /// None where a set has no labels, or the weights no classifier of that many classes.
-    pub fn of(lab: &Lab, run: &Run) -> Result<Option<Classified>> {
-        let Some(test) = of_set(lab, &run.id_test)? else { return Ok(None) };
+    pub fn of(lab: &Lab, sets: &Sets) -> Result<Option<Classified>> {
+        let Some(test) = of_set(lab, &sets.id_test)? else { return Ok(None) };
         let shifted: Option<Vec<_>> =
-            run.shifted.iter().map(|other| of_set(lab, &other.encode)).collect::<Result<_>>()?;
+            sets.shifted.iter().map(|other| of_set(lab, &other.encode)).collect::<Result<_>>()?;
         Ok(shifted.map(|shifted| Classified { test, shifted }))
     }
 
