@@ -28,6 +28,10 @@ pub struct Lab {
     pub bars: Bars,
     /// Raised by Ctrl-C.
     pub cancel: Cancel,
+    /// Raised by a second Ctrl-C while workers are at work, so that they are asked to stop before the program ends.
+    pub hurry: Cancel,
+    /// Raised once workers are at work.
+    pub workers: Cancel,
     /// What networks are computed with.
     pub compute: Compute,
     /// The GPU, where there is one to compute on.
@@ -46,9 +50,14 @@ impl Lab {
         let cancel = Cancel::new();
         let flag = cancel.clone();
         let told = bars.clone();
+        let (hurry, workers) = (Cancel::new(), Cancel::new());
+        let (again, at_work) = (hurry.clone(), workers.clone());
         ctrlc::set_handler(move || {
             if flag.is_cancelled() {
-                // The second request: stop at once. Nothing is half-written, since every file is renamed into place.
+                if at_work.is_cancelled() && !again.is_cancelled() {
+                    return again.cancel();
+                }
+                // Stop at once. Nothing is half-written, since every file is renamed into place.
                 std::process::exit(i32::from(crate::failure::INTERRUPTED));
             }
             told.line("stopping when the work under way is finished (again to stop at once); finished parts are kept");
@@ -61,6 +70,8 @@ impl Lab {
             results: global.results.clone(),
             bars,
             cancel,
+            hurry,
+            workers,
             compute: gpu.clone().map_or_else(Compute::processor, Compute::gpu),
             gpu,
             run_log,

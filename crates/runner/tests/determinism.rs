@@ -106,14 +106,27 @@ fn a_damaged_part_is_noticed_and_computed_again() {
     sandbox.write("small.yaml", SMALL);
     sandbox.ok(&arguments("2"));
     let expected = guarded(&sandbox);
-    let (part, _) = kept(&sandbox).into_iter().next().expect("a part");
-    let mut bytes = std::fs::read(&part).expect("readable");
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
-    std::fs::write(&part, &bytes).expect("writable");
-    let output = sandbox.run(&arguments("2"));
-    assert!(output.status.success());
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(told.contains("checksum") || told.contains("damaged") || told.contains("corrupt"), "{told}");
-    assert!(guarded(&sandbox) == expected);
+    // (what is damaged, what is removed so that it is read again)
+    for (stage, behind) in [
+        ("encode", &["fit", "score", "evaluate"][..]),
+        ("fit", &["score", "evaluate"]),
+        ("score", &["evaluate"]),
+        ("evaluate", &[]),
+    ] {
+        for later in behind {
+            std::fs::remove_dir_all(sandbox.path(&format!("store/artifacts/{later}"))).expect("a stage");
+        }
+        std::fs::remove_file(sandbox.path("results/small/complete.json")).expect("results are complete");
+        let is_part = |path: &std::path::PathBuf| path.file_name().is_some_and(|name| name == "part-00000");
+        let part = sandbox.files(&format!("store/artifacts/{stage}")).into_iter().find(is_part).expect("a part");
+        let mut bytes = std::fs::read(&part).expect("readable");
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(&part, &bytes).expect("writable");
+        let output = sandbox.run(&arguments("2"));
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{stage}: {told}");
+        assert!(told.contains("checksum"), "{stage}: {told}");
+        assert!(guarded(&sandbox) == expected, "{stage}");
+    }
 }

@@ -43,19 +43,34 @@ fn ctrl_c_keeps_finished_parts_and_says_so() {
     sandbox.ok(&RUN);
 }
 
+/// Sends Ctrl-C, and once it was noticed again.
+fn stop_at_once(child: &mut std::process::Child) -> String {
+    use std::io::{BufRead, Read};
+    let interrupt = |child: &std::process::Child| {
+        let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill runs");
+        assert!(sent.success());
+    };
+    interrupt(child);
+    let mut errors = std::io::BufReader::new(child.stderr.take().expect("a pipe"));
+    let mut told = String::new();
+    while !told.contains("again to stop at once") {
+        assert!(errors.read_line(&mut told).expect("reads") > 0, "{told}");
+    }
+    interrupt(child);
+    errors.read_to_string(&mut told).expect("reads");
+    assert_eq!(child.wait().expect("the program ends").code(), Some(130), "{told}");
+    told
+}
+
 #[test]
-fn ctrl_c_does_not_wait_for_the_part_under_way() {
+fn ctrl_c_twice_does_not_wait_for_the_part_under_way() {
     let sandbox = small();
     // Large images: a part takes far longer than one of them.
     let slow = [&RUN[..], &["encoder.resolution=1024", "--threads", "1"]].concat();
     let mut child = sandbox.command(&slow).stderr(std::process::Stdio::piped()).spawn().expect("the program starts");
     let begun = || !sandbox.files("store/artifacts/encode").is_empty();
     assert!(wait_until(&mut child, begun), "encoding never began");
-    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill runs");
-    assert!(sent.success());
-    let output = child.wait_with_output().expect("the program ends");
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(130), "{told}");
+    let told = stop_at_once(&mut child);
     one_error(&told);
     assert_eq!(parts(&sandbox), 0, "all of a part was computed first");
     assert!(!begun(), "a lease was left: {:?}", sandbox.files("store/artifacts/encode"));
@@ -80,11 +95,7 @@ fn a_stop_in_training_leaves_the_results_of_an_earlier_run_as_they_were() {
             .count()
     };
     assert!(wait_until(&mut child, || checkpoints() > 0), "training never began");
-    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill runs");
-    assert!(sent.success());
-    let output = child.wait_with_output().expect("the program ends");
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(130), "{told}");
+    let told = stop_at_once(&mut child);
     one_error(&told);
     assert!(read().map(|bytes| bytes.expect("still there")) == before, "a stopped run changed the results");
 }

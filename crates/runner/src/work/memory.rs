@@ -29,12 +29,12 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn a_peak_is_told_and_forgotten() {
-        let big = vec![1_u8; 64 << 20];
+        let big = std::hint::black_box(vec![1_u8; 64 << 20]);
         let with = super::peak().expect("Linux tells");
-        assert!(with > 64 << 20 && big[5] == 1);
+        assert!(with > 64 << 20, "{with}");
         drop(big);
         super::forget_peak();
-        assert!(super::peak().expect("Linux tells") <= with);
+        assert!(super::peak().expect("Linux tells") < with);
         assert!(super::available().expect("Linux tells") > 1 << 20);
     }
 }

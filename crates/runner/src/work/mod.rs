@@ -40,6 +40,9 @@ const TICK: Duration = Duration::from_millis(100);
 /// A job whose process dies is given out again, so often in all.
 const ATTEMPTS: usize = 3;
 
+/// Workers that were asked to stop at once are waited for so long: one image, one training step.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// The log of an experiment beside its results: JSON lines.
 pub const LOG: &str = "log.jsonl";
 
@@ -139,6 +142,8 @@ struct Engine<'a> {
 impl Engine<'_> {
     fn work(&mut self) -> Result<()> {
         let began = Instant::now();
+        let mut hurried: Option<Instant> = None;
+        self.lab.workers.cancel();
         loop {
             if self.stop.is_none() && self.lab.cancel.is_cancelled() {
                 self.stop = Some(Stop::Asked);
@@ -148,6 +153,15 @@ impl Engine<'_> {
                 tracing::warn!("the time is over: stopping; finished parts are kept");
                 self.stop = Some(Stop::Time);
                 self.pool.stop();
+            }
+            if self.lab.hurry.is_cancelled() {
+                let asked = *hurried.get_or_insert_with(|| {
+                    self.pool.stop();
+                    Instant::now()
+                });
+                if asked.elapsed() > PATIENCE {
+                    return Ok(());
+                }
             }
             if self.stop.is_none() {
                 self.give_out()?;
