@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::cache::CacheCommand;
+use crate::commands::check::CheckArguments;
 use crate::commands::metrics::MetricsArguments;
 use crate::commands::plan::PlanArguments;
 use crate::commands::report::ReportArguments;
@@ -102,19 +103,9 @@ pub enum Command {
     Work(WorkerArguments),
     /// Show the resolved configuration with the origin of each value
     Config(Target),
-    /// Compare an experiment with its committed baseline; exit code 1 when a metric moved
-    #[command(
-        after_help = "The baseline is a JSON file named after its experiment: results/baselines/quickstart.json\n\
-        guards experiments/quickstart.yaml. Metrics must be equal where the recorded numerics (processor, instruction\n\
-        set, caches) are those of this machine, and within 0.1 point (FPR95: or two images) elsewhere."
-    )]
-    Check {
-        /// The baseline, as in results/baselines/quickstart.json
-        baseline: PathBuf,
-        /// Write the baseline (and a Markdown table beside it) from this run
-        #[arg(long)]
-        update: bool,
-    },
+    /// Compare experiments with their committed baselines; exit code 1 when a metric fell
+    #[command(after_help = crate::commands::check::HELP)]
+    Check(CheckArguments),
     /// Draw the tables, figures and report of finished results again, computing nothing else; or compare two experiments
     #[command(after_help = "Examples:\n  oodlab report results/quickstart\n  \
         oodlab report results/quickstart --with experiments/quickstart.yaml\n  \
@@ -166,7 +157,7 @@ impl Command {
     /// Whether it computes, or names what was computed, on the device that --device asks for.
     pub fn has_device(&self) -> bool {
         match self {
-            Command::Run(_) | Command::Work(_) | Command::Plan(_) | Command::Check { .. } | Command::Verify { .. } => {
+            Command::Run(_) | Command::Work(_) | Command::Plan(_) | Command::Check(_) | Command::Verify { .. } => {
                 true
             }
             Command::Cache(_) | Command::Features(_) => true,
@@ -184,7 +175,7 @@ impl Command {
             Command::Status(_) => "status",
             Command::Work(_) => "work",
             Command::Config(_) => "config",
-            Command::Check { .. } => "check",
+            Command::Check(_) => "check",
             Command::Report(_) => "report",
             Command::Metrics(_) => "metrics",
             Command::Verify { .. } => "verify",

@@ -74,7 +74,7 @@ fn run(cli: &Cli, bars: &Bars, reporter: &Reporter) -> Result<()> {
         Command::Plan(arguments) => commands::plan::run(&lab()?, arguments, json),
         Command::Status(arguments) => commands::status::run(arguments, bars, json),
         Command::Config(target) => commands::config::run(target, json),
-        Command::Check { baseline, update } => commands::check::run(&lab()?, baseline, *update, json),
+        Command::Check(arguments) => commands::check::run(&lab()?, arguments, json),
         Command::Report(arguments) => commands::report::run(arguments, bars, json),
         Command::Metrics(arguments) => commands::metrics::run(arguments, json),
         Command::Verify { golden, strict } => {
