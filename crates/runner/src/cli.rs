@@ -103,7 +103,7 @@ pub enum Command {
     Work(WorkerArguments),
     /// Show the resolved configuration with the origin of each value
     Config(Target),
-    /// Compare experiments with their committed baselines; exit code 1 when a metric fell
+    /// Compare experiments with their committed baselines; exit code 1 when a metric got worse
     #[command(after_help = crate::commands::check::HELP)]
     Check(CheckArguments),
     /// Draw the tables, figures and report of finished results again, computing nothing else; or compare two experiments

@@ -35,9 +35,9 @@ pub enum Verdict {
     /// Other bits, within tolerance.
     Within,
     /// Better, by more than the tolerance.
-    Rose,
+    Better,
     /// Worse, by more than the tolerance; or no number now.
-    Fell,
+    Worse,
 }
 
 /// How far a metric of one row may move.
@@ -159,8 +159,8 @@ pub fn compare<'a>(before: &'a Baseline, now: &'a Baseline, rules: &Rules) -> Re
             let verdict = verdict(metric, *value, *after, allowed);
             let fails = match verdict {
                 Verdict::Same | Verdict::Within => false,
-                Verdict::Fell => true,
-                Verdict::Rose => rules.strict || allowed == Allowed::Equal,
+                Verdict::Worse => true,
+                Verdict::Better => rules.strict || allowed == Allowed::Equal,
             };
             values.push(Value { row: at, metric, before: *value, after: *after, allowed, verdict, fails });
         }
@@ -194,10 +194,10 @@ fn verdict(metric: Metric, before: f64, after: f64, allowed: Allowed) -> Verdict
         Allowed::Overlap(old, new) => new[0] <= old[1] && old[0] <= new[1],
     };
     match (after.is_nan(), within) {
-        (true, _) => Verdict::Fell,
+        (true, _) => Verdict::Worse,
         (_, true) => Verdict::Within,
-        _ if (after > before) == metric.higher_is_better() => Verdict::Rose,
-        _ => Verdict::Fell,
+        _ if (after > before) == metric.higher_is_better() => Verdict::Better,
+        _ => Verdict::Worse,
     }
 }
 

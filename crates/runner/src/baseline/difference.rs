@@ -97,6 +97,19 @@ impl Difference<'_> {
             Difference::MetricMissing { .. } => "metric-missing",
         }
     }
+
+    /// What it is about: a row, a cell, or a setting.
+    pub fn subject(&self) -> String {
+        match self {
+            Difference::TrainingImages { .. } => "the experiment".to_owned(),
+            Difference::Settings { key, .. } => key.clone(),
+            Difference::CellMissing { cell, .. } | Difference::CellNew { cell, .. } => format!("cell {cell}"),
+            Difference::RowMissing { row } | Difference::RowNew { row } | Difference::Images { row, .. } => {
+                row.to_string()
+            }
+            Difference::MetricMissing { row, metric } => format!("{row}, {metric}"),
+        }
+    }
 }
 
 impl fmt::Display for Difference<'_> {
@@ -109,8 +122,8 @@ impl fmt::Display for Difference<'_> {
             Difference::Settings { key, file, results } => {
                 write!(f, "other settings: {key} is {file} in the experiment file, {results} in the results")
             }
-            Difference::CellMissing { cell, rows } => write!(f, "cell {cell}: missing now ({rows} rows)"),
-            Difference::CellNew { cell, rows } => write!(f, "cell {cell}: not in the baseline ({rows} rows)"),
+            Difference::CellMissing { cell, rows } => write!(f, "cell {cell}: missing now (rows: {rows})"),
+            Difference::CellNew { cell, rows } => write!(f, "cell {cell}: not in the baseline (rows: {rows})"),
             Difference::RowMissing { row } => write!(f, "{row}: missing now"),
             Difference::RowNew { row } => write!(f, "{row}: not in the baseline"),
             Difference::Images { row, before, after } => {

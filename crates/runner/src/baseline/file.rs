@@ -55,7 +55,7 @@ pub fn read(path: &Path) -> Result<Option<Baseline>> {
     Ok(Some(baseline))
 }
 
-const ADVICE: &str = "restore it from version control, or write it anew with `oodlab check --update`";
+const ADVICE: &str = "restore it from version control, or remove it and write it anew with `oodlab check --update`";
 
 impl Baseline {
     /// Finds values that parse but mean nothing.

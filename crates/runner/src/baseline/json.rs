@@ -33,8 +33,8 @@ pub struct Told<'a> {
 struct Counts {
     same: usize,
     within: usize,
-    rose: usize,
-    fell: usize,
+    better: usize,
+    worse: usize,
 }
 
 /// A metric that moved; fractions 0..1, a number that is none is null.
@@ -82,8 +82,8 @@ impl<'a> Told<'a> {
             counts: comparison.map(|comparison| Counts {
                 same: comparison.count(Verdict::Same),
                 within: comparison.count(Verdict::Within),
-                rose: comparison.count(Verdict::Rose),
-                fell: comparison.count(Verdict::Fell),
+                better: comparison.count(Verdict::Better),
+                worse: comparison.count(Verdict::Worse),
             }),
             moved: moved.collect(),
             differences: comparison.map_or(&[], |comparison| &comparison.differences),

@@ -64,7 +64,7 @@ impl Suite {
         for difference in &comparison.differences {
             self.failures += 1;
             let failure = failure(&difference.to_string(), difference.kind());
-            self.case(class, &difference.to_string(), 0.0, &failure);
+            self.case(class, &format!("{}: {}", difference.subject(), difference.kind()), 0.0, &failure);
         }
         for value in &comparison.values {
             let row = comparison.row(value);
@@ -75,7 +75,7 @@ impl Suite {
                     self.failures += 1;
                     failure(&message(value), values::verdict(value))
                 }
-                (false, Verdict::Rose) => format!("<system-out>{}</system-out>", escaped(&message(value))),
+                (false, Verdict::Better) => format!("<system-out>{}</system-out>", escaped(&message(value))),
                 (false, _) => String::new(),
             };
             self.case(&class, &name, 0.0, &inside);

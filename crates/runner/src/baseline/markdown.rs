@@ -15,7 +15,7 @@ pub fn markdown(checked: &[Checked<'_>]) -> String {
         failed => format!("**{failed} of {} failed**", checked.len()),
     };
     let mut text = format!("## Metrics against their baselines: {verdict}\n\n");
-    text += "| experiment | | equal | within tolerance | rose | fell | not comparable | seconds |\n";
+    text += "| experiment | | equal | within tolerance | better | worse | not comparable | seconds |\n";
     text += "|:---|:---|---:|---:|---:|---:|---:|---:|\n";
     for one in checked {
         text += &line(one);
@@ -36,7 +36,7 @@ fn line(checked: &Checked<'_>) -> String {
         State::Failed(_) => "**did not run**",
     };
     let count = |verdict| checked.comparison().map(|comparison| comparison.count(verdict).to_string());
-    let counts = [Verdict::Same, Verdict::Within, Verdict::Rose, Verdict::Fell].map(count);
+    let counts = [Verdict::Same, Verdict::Within, Verdict::Better, Verdict::Worse].map(count);
     let different = checked.comparison().map(|comparison| comparison.differences.len().to_string());
     let cells: String =
         counts.into_iter().chain([different]).map(|cell| format!(" {} |", cell.unwrap_or_default())).collect();
@@ -68,7 +68,7 @@ fn details(checked: &Checked<'_>) -> String {
 
 fn table(comparison: &Comparison<'_>, updated: bool) -> String {
     let moved = comparison.sorted(|value| match value.verdict {
-        Verdict::Fell | Verdict::Rose => true,
+        Verdict::Worse | Verdict::Better => true,
         Verdict::Within => updated,
         Verdict::Same => false,
     });

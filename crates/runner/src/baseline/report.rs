@@ -80,8 +80,8 @@ fn compared(comparison: &Comparison<'_>) -> String {
         count => Some(format!("{count} cannot be compared")),
     };
     let counts: Vec<String> = [
-        count(Verdict::Fell, "fell"),
-        count(Verdict::Rose, "rose"),
+        count(Verdict::Worse, "worse"),
+        count(Verdict::Better, "better"),
         different,
         count(Verdict::Within, "moved within tolerance"),
         count(Verdict::Same, "equal"),

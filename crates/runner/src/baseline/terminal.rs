@@ -15,45 +15,45 @@ pub fn terminal(checked: &Checked<'_>) -> String {
         let lines: Vec<String> = comparison.differences.iter().map(|difference| format!("  {difference}\n")).collect();
         text += &cut(&lines, "differences");
         let moved = comparison.sorted(|value| match value.verdict {
-            Verdict::Fell | Verdict::Rose => true,
+            Verdict::Worse | Verdict::Better => true,
             Verdict::Within => updated,
             Verdict::Same => false,
         });
-        text += &table(comparison, &moved);
-        if !updated && moved.iter().any(|value| value.verdict == Verdict::Rose && !value.fails) {
-            text += "  what rose does not fail; write it down with --update\n";
+        text += &table(comparison, &moved, updated);
+        if !updated && moved.iter().any(|value| value.verdict == Verdict::Better && !value.fails) {
+            text += "  better metrics do not fail; write them down with --update\n";
         }
     }
     format!("{text}{}: {}\n", checked.experiment, checked.summary())
 }
 
-fn table(comparison: &Comparison<'_>, moved: &[&Value]) -> String {
+fn table(comparison: &Comparison<'_>, moved: &[&Value], updated: bool) -> String {
     if moved.is_empty() {
         return String::new();
     }
+    // An update allows everything.
+    let allowed = |text: String| if updated { String::new() } else { text };
     let heading = ["row", "metric", "before -> after", "change", "allowed", ""].map(str::to_owned);
-    let cells = moved.iter().take(MOST_LINES).map(|value| {
+    let mut lines = vec![heading.map(|word| if word == "allowed" { allowed(word) } else { word })];
+    for value in moved.iter().take(MOST_LINES) {
         let (before, after) = values::percents(value);
-        [
+        lines.push([
             comparison.row(value).to_string(),
             value.metric.to_string(),
             format!("{before} -> {after}"),
             values::change(value),
-            values::allowed(value),
+            allowed(values::allowed(value)),
             values::verdict(value).to_owned(),
-        ]
-    });
-    let cells: Vec<[String; 6]> = std::iter::once(heading).chain(cells).collect();
+        ]);
+    }
     let widths: [usize; 6] =
-        std::array::from_fn(|column| cells.iter().map(|line| line[column].chars().count()).max().unwrap_or(0));
+        std::array::from_fn(|column| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0));
     let mut text = String::new();
-    for line in &cells {
-        let [row, metric, pair, change, allowed, verdict] = line;
-        let padded = format!(
-            "  {row:0$}  {metric:1$}  {pair:2$}  {change:>3$}  {allowed:>4$}  {verdict}",
-            widths[0], widths[1], widths[2], widths[3], widths[4]
-        );
-        text += padded.trim_end();
+    for [row, metric, pair, change, allowed, verdict] in &lines {
+        let [w_row, w_metric, w_pair, w_change, w_allowed, _] = widths;
+        let numbers = format!("{pair:w_pair$}  {change:>w_change$}  {allowed:>w_allowed$}");
+        let line = format!("  {row:w_row$}  {metric:w_metric$}  {numbers}  {verdict}");
+        text += line.trim_end();
         text.push('\n');
     }
     text + &rest(moved.len(), "metrics")

@@ -36,13 +36,13 @@ pub fn allowed(value: &Value) -> String {
     }
 }
 
-/// `fell`, `rose`, `within`, `equal`.
+/// `worse`, `better`, `within`, `equal`.
 pub fn verdict(value: &Value) -> &'static str {
     match value.verdict {
         Verdict::Same => "equal",
         Verdict::Within => "within",
-        Verdict::Rose => "rose",
-        Verdict::Fell => "fell",
+        Verdict::Better => "better",
+        Verdict::Worse => "worse",
     }
 }
 
@@ -54,7 +54,7 @@ mod tests {
 
     fn value(before: f64, after: f64) -> Value {
         let (row, metric, allowed) = (0, Metric::Auroc, Allowed::By(0.001));
-        Value { row, metric, before, after, allowed, verdict: Verdict::Fell, fails: true }
+        Value { row, metric, before, after, allowed, verdict: Verdict::Worse, fails: true }
     }
 
     #[test]

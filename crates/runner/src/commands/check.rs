@@ -31,8 +31,9 @@ A baseline is named after its experiment: results/baselines/quickstart.json guar
 Where the recorded numerics (processor, instruction set, caches, GPU) are those of this machine, bits must be equal.\n\
 Elsewhere each metric has a tolerance: 0.1 point, for FPR95 two images where that is more, or what `tolerance` in the\n\
 baseline says: {\"auroc\": {\"points\": 0.2}, \"fpr95_id\": {\"images\": 3}, \"oscr\": {\"interval\": \"overlap\"}, \"aupr_in\": \"exact\"}.\n\
-A metric that fell by more fails. One that rose by more is told, and fails only where bits must be equal or with --strict.\n\
-Exit code: 0 nothing fell, 1 something did or a run failed, 2 wrong settings, 130 stopped by Ctrl-C. See docs/ci.md.";
+A metric that got worse by more fails. One that got better by more is told, and fails only where bits must be equal or\n\
+with --strict.\n\
+Exit code: 0 nothing got worse, 1 something did or a run failed, 2 wrong settings, 130 stopped by Ctrl-C. See docs/ci.md.";
 
 /// What is checked, and how.
 #[derive(Debug, Clone, Args)]
@@ -56,7 +57,7 @@ pub struct CheckArguments {
     /// Use tolerances on the baseline's own machine too
     #[arg(long)]
     pub no_exact: bool,
-    /// Fail on what rose, too
+    /// Fail on what got better, too
     #[arg(long, conflicts_with = "update")]
     pub strict: bool,
     /// The metrics that an updated baseline guards; those that it had (or the five of every table) when absent
@@ -187,7 +188,7 @@ fn guarded_metrics(arguments: &CheckArguments, before: Option<&Baseline>) -> BTr
     if had.is_empty() { names(&baseline::STANDARD) } else { had }
 }
 
-/// The error that the program ends with: wrong settings before failed runs before metrics that fell.
+/// The error that the program ends with: wrong settings before failed runs before metrics that got worse.
 fn conclude(checked: &[Checked<'_>], mut errors: Vec<anyhow::Error>) -> Result<()> {
     if !errors.is_empty() {
         let worst = errors.iter().position(|error| exit_code(error) == SETTINGS).unwrap_or(0);
