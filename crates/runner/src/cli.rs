@@ -157,9 +157,7 @@ impl Command {
     /// Whether it computes, or names what was computed, on the device that --device asks for.
     pub fn has_device(&self) -> bool {
         match self {
-            Command::Run(_) | Command::Work(_) | Command::Plan(_) | Command::Check(_) | Command::Verify { .. } => {
-                true
-            }
+            Command::Run(_) | Command::Work(_) | Command::Plan(_) | Command::Check(_) | Command::Verify { .. } => true,
             Command::Cache(_) | Command::Features(_) => true,
             Command::Config(_) | Command::Report(_) | Command::Metrics(_) => false,
             Command::Data(_) | Command::Weights(_) | Command::Status(_) => false,
