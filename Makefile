@@ -4,7 +4,7 @@ CARGO ?= cargo
 OODLAB = target/release/oodlab
 SCRATCH = target/check
 
-.PHONY: build quickstart test test-all bench-peers bench-data bench-metrics bench-lfdn verify clean
+.PHONY: build quickstart figures test test-all bench-peers bench-data bench-metrics bench-lfdn verify clean
 
 build:
 	$(CARGO) build --release --locked
@@ -12,6 +12,10 @@ build:
 # Runs DLSR on the embedded images and weights; writes results/quickstart/.
 quickstart: build
 	$(OODLAB) run experiments/quickstart.yaml
+
+# Tables and figures of the papers, at a small scale, as far as their data are at hand; PAPER=1 at the paper's too.
+figures: build
+	./tests/figures.sh
 
 # Everything that needs Rust alone, cheapest first; ends with a real run compared with its committed baseline.
 test:
