@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::cache::CacheCommand;
@@ -12,6 +13,7 @@ use crate::commands::report::ReportArguments;
 use crate::commands::run::RunArguments;
 use crate::commands::status::StatusArguments;
 use crate::commands::work::WorkerArguments;
+use crate::config::{Environment, Request};
 
 /// Out-of-distribution detection experiments: one YAML file to AUROC and FPR95 tables and figures.
 ///
@@ -186,14 +188,29 @@ impl Command {
     }
 }
 
-/// An experiment file with overrides.
+/// Experiment files with overrides.
 #[derive(Debug, Clone, Args)]
 pub struct Target {
-    /// The experiment file
-    pub file: PathBuf,
-    /// Overrides, as in detector.sample.start=10 or limit.ood=500
-    #[arg(value_name = "KEY=VALUE")]
-    pub overrides: Vec<String>,
+    /// Experiment files, the later over the earlier, and overrides, as in detector.sample.start=10, +new=1 or ~gone
+    #[arg(required = true, value_name = "FILE | KEY=VALUE")]
+    pub words: Vec<String>,
+    /// Let `key=a,b,c` run a cell for each value
+    #[arg(long, short = 'm', visible_alias = "multirun")]
+    pub sweep: bool,
+    /// Shrink everything that costs time, on the images and weights that the program carries: does it run at all?
+    #[arg(long)]
+    pub smoke: bool,
+}
+
+impl Target {
+    /// What is asked for: words with `=` or a leading `~` or `+` are overrides, all others are files.
+    ///
+    /// # Errors
+    /// When no file is named.
+    pub fn request(&self) -> Result<Request> {
+        let Target { words, sweep, smoke } = self;
+        Request::of_words(words, Environment::Read, *sweep, *smoke)
+    }
 }
 
 #[derive(Debug, Subcommand)]

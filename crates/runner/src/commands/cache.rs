@@ -14,7 +14,7 @@ use oodlab_store::{Store, Stored};
 use serde::Serialize;
 
 use super::{print, print_json};
-use crate::config::{Environment, Source};
+use crate::config::{Environment, Request, Source};
 use crate::lab::Lab;
 use crate::plan::Plan;
 use crate::stages::evaluate::Evaluate;
@@ -274,7 +274,7 @@ fn describe(found: &Collected) -> String {
 fn needed(lab: &Lab, keep: &[PathBuf]) -> Result<(BTreeSet<(String, String)>, BTreeSet<String>)> {
     let (mut needed, mut missing) = (BTreeSet::new(), BTreeSet::new());
     for file in keep {
-        let source = Source::open(file, &[], Environment::Read)?;
+        let source = Source::open(&Request::of_file(file, Environment::Read))?;
         let plan = Plan::new(lab, &source).with_context(|| format!("--keep {}", file.display()))?;
         missing.extend(plan.missing.into_keys());
         for run in &plan.runs {

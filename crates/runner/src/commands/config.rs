@@ -4,11 +4,11 @@ use anyhow::Result;
 
 use super::{print, print_json};
 use crate::cli::Target;
-use crate::config::{Environment, Source};
+use crate::config::Source;
 
 /// Prints one line a setting: `key: value  # origin`.
 pub fn run(target: &Target, json: bool) -> Result<()> {
-    let source = Source::open(&target.file, &target.overrides, Environment::Read)?;
+    let source = Source::open(&target.request()?)?;
     let settings = source.describe()?;
     // Every cell must resolve, or `run` would refuse what `config` shows.
     for (cell, experiment) in source.cells()? {

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::{print, print_json};
 use crate::cli::Target;
-use crate::config::{Environment, Source};
+use crate::config::Source;
 use crate::graph::{Graph, Stage, dot};
 use crate::lab::Lab;
 use crate::plan::Plan;
@@ -75,7 +75,7 @@ struct Report {
 /// Prints cells, stages, what is shared, done and left.
 pub fn run(lab: &Lab, arguments: &PlanArguments, json: bool) -> Result<()> {
     let target = &arguments.target;
-    let source = Source::open(&target.file, &target.overrides, Environment::Read)?;
+    let source = Source::open(&target.request()?)?;
     let plan = Plan::new(lab, &source)?;
     let graph = Graph::new(lab, &plan, false)?;
     if arguments.dot {

@@ -9,7 +9,7 @@ use oodlab_evaluation::{Record, comparisons, report};
 
 use super::{print, print_json};
 use crate::bars::Bars;
-use crate::config::{Environment, Source};
+use crate::config::{Environment, Request, Source};
 use crate::failure::settings;
 use crate::output::draw;
 
@@ -50,7 +50,7 @@ fn side_by_side(a: &Path, b: &Path, output: &Path, json: bool) -> Result<()> {
 fn draw_again(folder: &Path, with: Option<&Path>, bars: &Bars, json: bool) -> Result<()> {
     let mut record = Record::read(folder)?;
     if let Some(file) = with {
-        let wanted = Source::open(file, &[], Environment::Ignore)?.base()?;
+        let wanted = Source::open(&Request::of_file(file, Environment::Ignore))?.base()?;
         let about = &mut record.about;
         (about.tables, about.figures, about.comparisons) = (wanted.tables, wanted.figures, wanted.comparisons);
         record.comparisons = comparisons::of_record(&record)?;

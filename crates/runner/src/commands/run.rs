@@ -10,7 +10,7 @@ use clap::Args;
 use crate::cli::Target;
 use crate::commands::shard::Shard;
 use crate::commands::{print, print_json};
-use crate::config::{Environment, Source};
+use crate::config::Source;
 use crate::failure;
 use crate::graph::Graph;
 use crate::lab::Lab;
@@ -48,7 +48,7 @@ pub fn run(lab: &Lab, arguments: &RunArguments, json: bool) -> Result<()> {
         return super::shard::run(lab, target, shard, json);
     }
     limits::check(&arguments.work)?;
-    let source = Source::open(&target.file, &target.overrides, Environment::Read)?;
+    let source = Source::open(&target.request()?)?;
     let outcome = execute_with(lab, &source, &arguments.work)?;
     if json {
         print_json(&outcome.summary())?;

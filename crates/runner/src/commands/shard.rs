@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{print, print_json};
 use crate::cli::Target;
-use crate::config::{Environment, Source};
+use crate::config::Source;
 use crate::lab::Lab;
 use crate::plan::Plan;
 use crate::stages::source::FeatureSource;
@@ -81,7 +81,7 @@ struct Report {
 /// Parts are dealt out in turn over all encodings of the plan, so that shares are equal also where sets are small. Nothing else
 /// of the experiment is computed and no results are written.
 pub fn run(lab: &Lab, target: &Target, shard: Shard, json: bool) -> Result<()> {
-    let source = Source::open(&target.file, &target.overrides, Environment::Read)?;
+    let source = Source::open(&target.request()?)?;
     let plan = Plan::new(lab, &source)?;
     for (set, how) in &plan.missing {
         tracing::warn!("{set} is not at hand and is left out: {how}");
@@ -117,10 +117,10 @@ pub fn run(lab: &Lab, target: &Target, shard: Shard, json: bool) -> Result<()> {
         finished: parts_stored == parts,
         stages,
     };
-    if json { print_json(&report) } else { print(&describe(&report, target)) }
+    if json { print_json(&report) } else { print(&describe(&report, &source)) }
 }
 
-fn describe(report: &Report, target: &Target) -> String {
+fn describe(report: &Report, source: &Source) -> String {
     let Report { experiment, shard, parts_of_shard, parts_computed, parts_stored, parts, .. } = report;
     let mut text = format!(
         "{experiment} shard {shard}: {parts_computed} of its {parts_of_shard} parts computed, {} were there\n",
@@ -131,11 +131,11 @@ fn describe(report: &Report, target: &Target) -> String {
             "  {key}  {label}: {computed} of {of_shard} computed; of all {parts} parts {stored} are stored\n"
         ));
     }
-    let file = target.file.display();
+    let command = source.command();
     text.push_str(&if report.finished {
-        format!("all {parts} parts are stored: `oodlab run {file}` goes on from here\n")
+        format!("all {parts} parts are stored: `{command}` goes on from here\n")
     } else {
-        format!("{parts_stored} of {parts} parts are stored; run the other shards, or `oodlab run {file}`\n")
+        format!("{parts_stored} of {parts} parts are stored; run the other shards, or `{command}`\n")
     });
     text
 }

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
+use serde::{Deserialize, Serialize};
 
+use super::Request;
 use super::encoder::IMPORTED;
 use super::yaml;
 use crate::failure::settings;
@@ -16,7 +18,8 @@ use crate::failure::settings;
 const ENVIRONMENT_PREFIX: &str = "OODLAB__";
 
 /// Whether variables of the environment override the file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Environment {
     /// They do.
     Read,
@@ -45,11 +48,14 @@ impl Provider for Layer {
     }
 }
 
-/// The layers of an experiment file with overrides, in order of growing priority.
-pub fn gather(file: &Path, overrides: &[String], environment: Environment) -> Result<Vec<Layer>> {
+/// The layers of experiment files with overrides, in order of growing priority.
+pub fn gather(request: &Request) -> Result<Vec<Layer>> {
+    let Request { files, overrides, environment, .. } = request;
     let mut layers = Vec::new();
-    read_with_extended(file, &mut layers, &mut Vec::new())?;
-    if environment == Environment::Read
+    for file in files {
+        read_with_extended(file, &mut layers, &mut Vec::new())?;
+    }
+    if *environment == Environment::Read
         && let Some(layer) = from_environment(std::env::vars())?
     {
         layers.push(layer);

@@ -6,9 +6,11 @@ pub mod experiment;
 pub mod layers;
 pub mod origin;
 pub mod place;
+pub mod request;
 pub mod sweep;
 pub mod yaml;
 
+use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::Result;
@@ -18,7 +20,11 @@ pub use experiment::Experiment;
 pub use layers::Environment;
 use layers::Layer;
 pub use oodlab_datasets::Protocol;
+pub use request::Request;
+use serde_json::Value;
 pub use sweep::Cell;
+
+use crate::failure::settings;
 
 /// An experiment file with its overrides, before its cells are resolved.
 pub struct Source {
@@ -27,14 +33,23 @@ pub struct Source {
     /// `cifar10_far`, `dlsr/fig4`: the path below `experiments/`, without extension.
     pub name: String,
     layers: Vec<Layer>,
-    overrides: Vec<String>,
+    request: Request,
 }
 
 impl Source {
-    /// Reads the file, what it extends, the environment and the overrides.
-    pub fn open(path: &Path, overrides: &[String], environment: Environment) -> Result<Source> {
-        let layers = layers::gather(path, overrides, environment)?;
-        Ok(Source { path: path.to_owned(), name: experiment_name(path), layers, overrides: overrides.to_vec() })
+    /// Reads the files, what they extend, the environment and the overrides.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or an override is not understood.
+    pub fn open(request: &Request) -> Result<Source> {
+        let path = request.files.last().ok_or_else(|| settings("no experiment file is named"))?;
+        let layers = layers::gather(request)?;
+        Ok(Source { path: path.clone(), name: experiment_name(path), layers, request: request.clone() })
+    }
+
+    /// What was asked for.
+    pub fn request(&self) -> &Request {
+        &self.request
     }
 
     /// The comment that opens the file, line by line, without the signs.
@@ -50,8 +65,8 @@ impl Source {
             let plain = |c: char| c.is_ascii_alphanumeric() || "_-./=:,".contains(c);
             if text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
         };
-        let overrides = self.overrides.iter().map(|one| format!(" {}", quoted(one)));
-        std::iter::once(format!("oodlab run {}", quoted(&self.path.display().to_string()))).chain(overrides).collect()
+        let words: String = self.request.arguments().iter().map(|word| format!(" {}", quoted(word))).collect();
+        format!("oodlab run{words}")
     }
 
     /// The experiment without its sweep's overrides.
@@ -71,6 +86,16 @@ impl Source {
             .collect()
     }
 
+    /// The cell with these swept values, resolved alone: what a process needs that was handed one cell of a sweep.
+    ///
+    /// # Errors
+    /// When the experiment with these values is not valid.
+    pub fn cell(&self, overrides: &BTreeMap<String, Value>) -> Result<(Cell, Experiment)> {
+        let cell = sweep::cell(overrides.iter().map(|(key, value)| (key.as_str(), value)).collect());
+        let experiment = experiment::extract(&self.layers_of(&cell)?)?;
+        Ok((cell, experiment))
+    }
+
     /// Adds file and line to an error of one of a cell's values, and names the cell.
     pub fn locate(&self, cell: &Cell, error: anyhow::Error) -> anyhow::Error {
         let located = match self.layers_of(cell) {
@@ -82,7 +107,11 @@ impl Source {
 
     fn layers_of(&self, cell: &Cell) -> Result<Vec<Layer>> {
         let mut layers = self.layers.clone();
-        layers.push(layers::from_pairs("sweep", cell.overrides.iter().map(|(k, v)| (k.as_str(), v.clone())))?);
+        let mut pairs = Vec::new();
+        for (key, value) in &cell.overrides {
+            pairs.push((key.as_str(), figment::value::Value::serialize(value)?));
+        }
+        layers.push(layers::from_pairs("sweep", pairs)?);
         Ok(layers)
     }
 

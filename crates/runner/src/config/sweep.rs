@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use figment::value::Value;
-
 use super::experiment::Sweep;
 
 /// One combination of swept values.
@@ -14,7 +12,7 @@ pub struct Cell {
     /// Key to value as text: the columns `sweep.<key>`.
     pub values: BTreeMap<String, String>,
     /// Key to value, for the configuration.
-    pub overrides: BTreeMap<String, Value>,
+    pub overrides: BTreeMap<String, serde_json::Value>,
 }
 
 /// All cells; the last key (in byte order) changes fastest. One empty cell when nothing is swept.
@@ -35,15 +33,13 @@ pub fn cells(sweep: &Sweep) -> Vec<Cell> {
     combinations.into_iter().map(cell).collect()
 }
 
-fn cell(combination: BTreeMap<&str, &serde_json::Value>) -> Cell {
+/// The cell of one combination of swept values.
+pub fn cell(combination: BTreeMap<&str, &serde_json::Value>) -> Cell {
     let text = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let values: BTreeMap<String, String> =
         combination.iter().map(|(key, value)| ((*key).to_owned(), text(value))).collect();
     let name = values.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",");
-    let overrides = combination
-        .iter()
-        .filter_map(|(key, value)| Some(((*key).to_owned(), Value::serialize(value).ok()?)))
-        .collect();
+    let overrides = combination.into_iter().map(|(key, value)| (key.to_owned(), value.clone())).collect();
     Cell { name, values, overrides }
 }
 

@@ -10,7 +10,7 @@ use serde_yaml::Value;
 use super::shown;
 use crate::baseline::{Baseline, Difference, experiment_file, read};
 use crate::commands::run::execute;
-use crate::config::{Environment, Source};
+use crate::config::{Environment, Request, Source};
 use crate::failure::settings;
 use crate::lab::Lab;
 use crate::numerics;
@@ -42,7 +42,7 @@ impl Guard<'_> {
                 return Err(settings(format!("there is no baseline {}; write it first with --update", shown(path))));
             }
         };
-        let source = Source::open(&file, &[], Environment::Ignore)
+        let source = Source::open(&Request::of_file(&file, Environment::Ignore))
             .map_err(|error| error.context(format!("the experiment of {}", shown(path))))?;
         match &before {
             Some(baseline) if baseline.experiment != source.name => Err(settings(format!(

@@ -10,7 +10,7 @@ use oodlab_features::library::Place;
 use oodlab_features::{FeatureTable, Labels};
 
 use super::{ExportArguments, print, print_json, told, told_any};
-use crate::config::{Environment, Protocol, Source};
+use crate::config::{Environment, Protocol, Request, Source};
 use crate::failure::settings;
 use crate::feature_files;
 use crate::lab::Lab;
@@ -69,7 +69,8 @@ type Later = Box<dyn FnOnce(&Lab) -> Result<FeatureTable>>;
 
 /// Every set of an experiment that is at hand.
 fn of_experiment(lab: &Lab, file: &Path, overrides: &[String]) -> Result<BTreeMap<What, Later>> {
-    let source = Source::open(file, overrides, Environment::Read)?;
+    let request = Request { overrides: overrides.to_vec(), ..Request::of_file(file, Environment::Read) };
+    let source = Source::open(&request)?;
     let plan = Plan::new(lab, &source)?;
     let mut found: BTreeMap<What, (FeatureSource, usize)> = BTreeMap::new();
     for run in &plan.runs {
