@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use oodlab_base::file::write_atomic;
+use oodlab_base::file::{remove_leftovers, write_atomic};
 use oodlab_evaluation::record::DetectorAbout;
 use oodlab_evaluation::scores::ScoreRecords;
 use oodlab_evaluation::{Record, Row, Table, comparisons};
@@ -118,6 +118,11 @@ pub fn prepare(lab: &Lab, plan: &Plan) -> Result<PathBuf> {
     fs_err::create_dir_all(folder.join("runs"))?;
     write_atomic(&folder.join(".writable"), b"")?;
     fs_err::remove_file(folder.join(".writable"))?;
+    for left in [&folder, &folder.join("figures"), &folder.join("tables")] {
+        if left.is_dir() {
+            remove_leftovers(left)?;
+        }
+    }
     Ok(folder)
 }
 

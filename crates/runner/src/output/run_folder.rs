@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use oodlab_base::file::write_atomic;
+use oodlab_base::file::{remove_leftovers, write_atomic};
 use oodlab_datasets::Preprocess;
 use oodlab_encoders::network::Normalisation;
 use serde::Serialize;
@@ -90,6 +90,7 @@ pub fn run_folder(folder: &Path, run: &Run) -> PathBuf {
 pub fn start_run(folder: &Path, source: &Source, run: &Run) -> Result<()> {
     let folder = run_folder(folder, run);
     fs_err::create_dir_all(&folder)?;
+    remove_leftovers(&folder)?;
     let mut experiment = run.experiment.resolved()?;
     experiment.seeds = vec![run.seed];
     experiment.sweep = Sweep::default();
