@@ -568,3 +568,37 @@ fn committed_baselines_belong_to_their_experiments() {
         assert!(one["error"].as_str().is_some_and(|error| error.contains("found nothing")), "{one}");
     }
 }
+
+/// The workflow that docs/ci.md shows is the one that runs, and every file that it names is there.
+#[test]
+fn the_documented_workflow_is_the_one_of_the_repository() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let text = |name: &str| std::fs::read_to_string(root.join(name)).expect(name);
+    let (workflow, page) = (text(".github/workflows/ci.yml"), text("docs/ci.md"));
+    let shown = page.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a block of YAML");
+    assert!(shown == workflow, "docs/ci.md and .github/workflows/ci.yml differ");
+
+    let parsed: serde_yaml::Value = serde_yaml::from_str(&workflow).expect("YAML");
+    let jobs = parsed["jobs"].as_mapping().expect("jobs");
+    let steps = |job: &str| parsed["jobs"][job]["steps"].as_sequence().expect("steps").clone();
+    let commands = |job: &str| -> Vec<String> {
+        steps(job).iter().filter_map(|step| step["run"].as_str().map(str::to_owned)).collect()
+    };
+    assert_eq!(jobs.len(), 2);
+    assert_eq!(commands("test"), [".ci/run"]);
+    assert!(root.join(".ci/run").exists());
+    for baseline in parsed["env"]["BASELINES"].as_str().expect("baselines").split_whitespace() {
+        assert!(root.join(baseline).exists(), "{baseline}");
+    }
+    for step in jobs.keys().filter_map(serde_yaml::Value::as_str).flat_map(steps) {
+        let action = step["uses"].as_str();
+        assert!(action.is_none_or(|action| action.starts_with("actions/")), "{action:?} is no action of GitHub's own");
+        assert!(action.is_some() != step["run"].as_str().is_some(), "a step either uses or runs: {step:?}");
+    }
+    // The command line of the check is one that the program takes: it fails only for want of a baseline.
+    let check = commands("metrics").into_iter().find(|command| command.contains(" check ")).expect("a check");
+    let summary =
+        check.replace("\"$GITHUB_STEP_SUMMARY\"", "summary.md").replace("$BASELINES", "results/baselines/none.json");
+    let errors = Sandbox::new().fails(2, &summary.split_whitespace().skip(1).collect::<Vec<_>>());
+    assert!(errors.contains("there is no baseline results/baselines/none.json"), "{errors}");
+}
