@@ -8,8 +8,8 @@ cd "$(dirname "$0")/.."
 oodlab=${OODLAB:-target/release/oodlab}
 drawn=0 skipped=0 failed=0
 
-files=(experiments/dlsr/small/*.yaml)
-if [ -n "${PAPER:-}" ]; then files+=(experiments/dlsr/*.yaml); fi
+files=(experiments/dlsr/small/*.yaml experiments/dlsr/steps.yaml)
+if [ -n "${PAPER:-}" ]; then files+=(experiments/dlsr/{paper,table,fig}*.yaml); fi
 errors=$(mktemp)
 trap 'rm -f "$errors"' EXIT
 
