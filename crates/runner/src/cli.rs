@@ -14,6 +14,7 @@ use crate::commands::run::RunArguments;
 use crate::commands::status::StatusArguments;
 use crate::commands::work::WorkerArguments;
 use crate::config::{Environment, Request};
+use crate::launch::slurm::TaskArguments;
 
 /// Out-of-distribution detection experiments: one YAML file to AUROC and FPR95 tables and figures.
 ///
@@ -89,6 +90,8 @@ pub enum Command {
         A sweep's stages are done by worker processes side by side; what several cells need is done once. A cell that fails is\n\
         told, and the others go on. Ctrl-C once finishes what is under way, twice stops at once; the same command goes on\n\
         from there. From another terminal: oodlab status results/EXPERIMENT\n\n\
+        On a cluster, from a login node (docs/slurm.md):\n  \
+        oodlab run experiments/cifar10_far.yaml --launcher slurm\n\n\
         Exit code: 0 done, 1 a run failed, 2 wrong settings, 3 stopped by --max-time, 130 stopped by Ctrl-C.")]
     Run(RunArguments),
     /// Show what a run would do: cells, stages, what is shared, done and left, and how long it takes
@@ -103,6 +106,9 @@ pub enum Command {
     /// Do jobs that arrive on standard input: what `oodlab run` starts
     #[command(hide = true)]
     Work(WorkerArguments),
+    /// Do one task of a submission: what the batch scripts of `oodlab run --launcher slurm` start
+    #[command(hide = true)]
+    SlurmTask(TaskArguments),
     /// Show the resolved configuration with the origin of each value
     Config(Target),
     /// Compare experiments with their committed baselines; exit code 1 when a metric got worse
@@ -159,7 +165,8 @@ impl Command {
     /// Whether it computes, or names what was computed, on the device that --device asks for.
     pub fn has_device(&self) -> bool {
         match self {
-            Command::Run(_) | Command::Work(_) | Command::Plan(_) | Command::Check(_) | Command::Verify { .. } => true,
+            Command::Run(_) | Command::Work(_) | Command::SlurmTask(_) | Command::Plan(_) => true,
+            Command::Check(_) | Command::Verify { .. } => true,
             Command::Cache(_) | Command::Features(_) => true,
             Command::Config(_) | Command::Report(_) | Command::Metrics(_) => false,
             Command::Data(_) | Command::Weights(_) | Command::Status(_) => false,
@@ -174,6 +181,7 @@ impl Command {
             Command::Plan(_) => "plan",
             Command::Status(_) => "status",
             Command::Work(_) => "work",
+            Command::SlurmTask(_) => "slurm-task",
             Command::Config(_) => "config",
             Command::Check(_) => "check",
             Command::Report(_) => "report",

@@ -10,6 +10,7 @@ mod failure;
 mod feature_files;
 mod graph;
 mod lab;
+mod launch;
 mod layer_choice;
 mod logging;
 mod numerics;
@@ -71,6 +72,7 @@ fn run(cli: &Cli, bars: &Bars, reporter: &Reporter) -> Result<()> {
     match &cli.command {
         Command::Run(arguments) => commands::run::run(&lab()?, arguments, json),
         Command::Work(arguments) => commands::work::run(&lab()?, arguments, reporter),
+        Command::SlurmTask(arguments) => launch::slurm::run_task(&lab()?, arguments),
         Command::Plan(arguments) => commands::plan::run(&lab()?, arguments, json),
         Command::Status(arguments) => commands::status::run(arguments, bars, json),
         Command::Config(target) => commands::config::run(target, json),

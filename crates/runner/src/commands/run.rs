@@ -14,6 +14,8 @@ use crate::config::Source;
 use crate::failure;
 use crate::graph::Graph;
 use crate::lab::Lab;
+use crate::launch::Launcher;
+use crate::launch::slurm::{self, Launched, SlurmArguments};
 use crate::output::{self, Inputs, Outcome, Results};
 use crate::plan::{Plan, Run};
 use crate::stages::evaluate::Evaluated;
@@ -39,6 +41,11 @@ pub struct RunArguments {
     /// Encode only share I of N equal shares of the images, and stop: as in 2/4
     #[arg(long, value_name = "I/N")]
     pub shard: Option<Shard>,
+    /// Who does the work: this machine, or a Slurm cluster, as the section `slurm` of the experiment says
+    #[arg(long, value_enum, default_value_t, conflicts_with = "shard")]
+    pub launcher: Launcher,
+    #[command(flatten)]
+    pub slurm: SlurmArguments,
 }
 
 /// Runs an experiment file and prints its table.
@@ -49,6 +56,11 @@ pub fn run(lab: &Lab, arguments: &RunArguments, json: bool) -> Result<()> {
     }
     limits::check(&arguments.work)?;
     let source = Source::open(&target.request()?)?;
+    if arguments.launcher == Launcher::Slurm
+        && let Launched::Told = slurm::run(lab, &source, &arguments.slurm, arguments.work.retry_failed, json)?
+    {
+        return Ok(());
+    }
     let outcome = execute_with(lab, &source, &arguments.work)?;
     if json {
         print_json(&outcome.summary())?;

@@ -1,6 +1,6 @@
 //! `oodlab status DIR`: how far a run is.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -9,6 +9,7 @@ use indicatif::HumanDuration;
 
 use super::{print, print_json};
 use crate::bars::Bars;
+use crate::launch::slurm::{self, Progress};
 use crate::work::status::{State, Status, now};
 
 /// How often `--watch` looks.
@@ -27,6 +28,23 @@ pub struct StatusArguments {
 /// Prints the status of a results folder.
 pub fn run(arguments: &StatusArguments, bars: &Bars, json: bool) -> Result<()> {
     let mut shown = String::new();
+    while let Some(progress) = slurm::latest(&arguments.folder)?.filter(|progress| is_latest(&arguments.folder, progress)) {
+        let running = !progress.has_ended();
+        if json && !(running && arguments.watch) {
+            print_json(&progress)?;
+        } else if !json {
+            let text = progress.describe();
+            if text != shown {
+                print(&text)?;
+                shown = text;
+            }
+        }
+        if !running || !arguments.watch {
+            anyhow::ensure!(running || progress.is_success(), "{}: not everything is done", progress.experiment);
+            return Ok(());
+        }
+        std::thread::sleep(EVERY);
+    }
     loop {
         let status = Status::read(&arguments.folder)?;
         let running = status.state == State::Running;
@@ -50,6 +68,13 @@ pub fn run(arguments: &StatusArguments, bars: &Bars, json: bool) -> Result<()> {
         }
         std::thread::sleep(EVERY);
     }
+}
+
+/// Whether a submission is what happened last here: a run of this machine may have gone on from it. The job that writes the tables is a run
+/// of the submission itself.
+fn is_latest(folder: &Path, progress: &Progress) -> bool {
+    let local = Status::read(folder).ok();
+    !progress.has_ended() || local.is_none_or(|status| status.started <= progress.updated)
 }
 
 fn describe(status: &Status) -> String {

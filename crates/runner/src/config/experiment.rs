@@ -18,6 +18,7 @@ use super::encoder::{EncoderSection, IMPORTED};
 use super::layers::{Layer, merge};
 use super::place::line_of;
 use crate::failure::{Misplaced, at, settings};
+use crate::launch::slurm::SlurmSection;
 use crate::layer_choice::LayerChoice;
 
 /// A grid may have so many cells.
@@ -105,6 +106,9 @@ pub struct Experiment {
     /// Figures to draw; the standing ones when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub figures: Option<Vec<FigureSpec>>,
+    /// What tasks ask a Slurm cluster for (`--launcher slurm`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slurm: Option<SlurmSection>,
 }
 
 impl Experiment {
@@ -150,7 +154,7 @@ fn seed_zero() -> Vec<u64> {
 /// Merges the layers and reads the experiment, or says what is wrong, in which file and line.
 pub fn extract(layers: &[Layer]) -> Result<Experiment> {
     let merged = merge(layers);
-    for section in ["encoder", "preprocess", "features", "detector", "limit", "sweep", "intervals"] {
+    for section in ["encoder", "preprocess", "features", "detector", "limit", "sweep", "intervals", "slurm"] {
         let found = match merged.find_value(section) {
             Err(_) | Ok(Value::Dict(..)) => continue,
             Ok(Value::Empty(..)) => "nothing; leave the section out",
@@ -182,6 +186,9 @@ fn check(experiment: &Experiment) -> Result<()> {
     }
     twice("controls", experiment.controls.iter().map(Control::name).collect())?;
     check_output(experiment)?;
+    if let Some((key, what)) = experiment.slurm.as_ref().and_then(|section| section.check().err()) {
+        return Err(at(&format!("slurm.{key}"), &what));
+    }
     if let Err((key, what)) = experiment.preprocess.check() {
         return Err(at(&format!("preprocess.{key}"), &what));
     }
