@@ -32,6 +32,8 @@ pub struct Lab {
     pub hurry: Cancel,
     /// Raised once workers are at work.
     pub workers: Cancel,
+    /// Raised once jobs of a cluster are followed: Ctrl-C leaves them alone.
+    pub following: Cancel,
     /// What networks are computed with.
     pub compute: Compute,
     /// The GPU, where there is one to compute on.
@@ -52,6 +54,8 @@ impl Lab {
         let told = bars.clone();
         let (hurry, workers) = (Cancel::new(), Cancel::new());
         let (again, at_work) = (hurry.clone(), workers.clone());
+        let following = Cancel::new();
+        let follows = following.clone();
         ctrlc::set_handler(move || {
             if flag.is_cancelled() {
                 if at_work.is_cancelled() && !again.is_cancelled() {
@@ -59,6 +63,9 @@ impl Lab {
                 }
                 // Stop at once. Nothing is half-written, since every file is renamed into place.
                 std::process::exit(i32::from(crate::failure::INTERRUPTED));
+            }
+            if follows.is_cancelled() {
+                return flag.cancel();
             }
             told.line("stopping when the work under way is finished (again to stop at once); finished parts are kept");
             flag.cancel();
@@ -72,6 +79,7 @@ impl Lab {
             cancel,
             hurry,
             workers,
+            following,
             compute: gpu.clone().map_or_else(Compute::processor, Compute::gpu),
             gpu,
             run_log,

@@ -56,6 +56,7 @@ pub fn run(lab: &Lab, arguments: &RunArguments, json: bool) -> Result<()> {
     }
     limits::check(&arguments.work)?;
     let source = Source::open(&target.request()?)?;
+    check_launcher(arguments)?;
     if arguments.launcher == Launcher::Slurm
         && let Launched::Told = slurm::run(lab, &source, &arguments.slurm, arguments.work.retry_failed, json)?
     {
@@ -75,6 +76,22 @@ pub fn run(lab: &Lab, arguments: &RunArguments, json: bool) -> Result<()> {
         print(&format!("written: {}\n", outcome.folder.display()))?;
     }
     outcome.fail_if_any_run_failed()
+}
+
+/// Refuses options of another launcher.
+fn check_launcher(arguments: &RunArguments) -> Result<()> {
+    let WorkArguments { workers, memory, fail_fast, max_time, .. } = &arguments.work;
+    let here = [("--workers", workers.is_some()), ("--memory", memory.is_some())];
+    let here = here.into_iter().chain([("--fail-fast", *fail_fast), ("--max-time", max_time.is_some())]);
+    match (arguments.launcher, here.into_iter().find(|(_, given)| *given)) {
+        (Launcher::Slurm, Some((name, _))) => Err(failure::settings(format!(
+            "{name} is for work on this machine; what tasks of a cluster get stands in the section `slurm` of the experiment"
+        ))),
+        (Launcher::Local, _) if arguments.slurm.detach => {
+            Err(failure::settings("--detach leaves jobs of a cluster alone; give --launcher slurm with it"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Runs every cell and seed; a failed one is recorded and the rest goes on.

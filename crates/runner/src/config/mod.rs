@@ -69,11 +69,6 @@ impl Source {
         format!("oodlab run{words}")
     }
 
-    /// Values given on the command line.
-    pub fn overrides(&self) -> &[String] {
-        &self.overrides
-    }
-
     /// The experiment without its sweep's overrides.
     pub fn base(&self) -> Result<Experiment> {
         experiment::extract(&self.layers)

@@ -44,6 +44,16 @@ pub struct Estimate {
     rates: BTreeMap<Key, Rate>,
 }
 
+/// What a job measures, as it travels to the process that does it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Measure {
+    /// The class of its work.
+    class: String,
+    /// Images, training samples.
+    units: usize,
+}
+
 /// Time that is left.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Left {
@@ -82,14 +92,7 @@ impl Estimate {
             Some(before) if before.units == units => Rate { seconds: before.seconds + outcome.seconds, ..before },
             _ => Rate { class, units, seconds: outcome.seconds, threads, peak_bytes: outcome.peak_bytes },
         };
-        // A measurement that cannot be kept costs an estimate, not the run.
-        let path = path(lab, &self.classes[node]);
-        let folder = path.parent().map(std::path::Path::to_owned).unwrap_or_default();
-        let written = fs_err::create_dir_all(folder)
-            .and_then(|()| write_atomic(&path, &serde_json::to_vec(&rate).unwrap_or_default()));
-        if let Err(error) = written {
-            tracing::debug!(%error, "a rate cannot be kept");
-        }
+        rate.keep(lab, &self.classes[node]);
         self.rates.insert(self.classes[node], rate);
     }
 
@@ -126,6 +129,32 @@ impl Estimate {
             Stage::Encode | Stage::Score | Stage::Evaluate => 0,
         };
         PROCESS_BYTES + features
+    }
+}
+
+/// What one of so many equal shares of a node's work measures; none for work of which nothing is known.
+pub fn measure(plan: &Plan, node: &Node, shares: usize) -> Option<Measure> {
+    let class = class_of(&plan.runs[node.run], node).ok()?;
+    Some(Measure { class, units: node.units * node.parts_left() / node.parts.1.max(1) / shares.max(1) })
+}
+
+/// Remembers what a job took that was done elsewhere than the plan was made.
+pub fn remember(lab: &Lab, measure: Measure, outcome: &Outcome, threads: usize) {
+    let Measure { class, units } = measure;
+    let key = Key::of_bytes(class.as_bytes());
+    Rate { class, units, seconds: outcome.seconds, threads, peak_bytes: outcome.peak_bytes }.keep(lab, &key);
+}
+
+impl Rate {
+    /// A measurement that cannot be kept costs an estimate, not the run.
+    fn keep(&self, lab: &Lab, class: &Key) {
+        let path = path(lab, class);
+        let folder = path.parent().map(std::path::Path::to_owned).unwrap_or_default();
+        let written = fs_err::create_dir_all(folder)
+            .and_then(|()| write_atomic(&path, &serde_json::to_vec(self).unwrap_or_default()));
+        if let Err(error) = written {
+            tracing::debug!(%error, "a rate cannot be kept");
+        }
     }
 }
 

@@ -1,6 +1,5 @@
 //! The files of a submission: what was submitted, what each task does, and how it went. All written whole, by one writer each.
 
-use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -10,7 +9,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::section::Wave;
-use crate::config::{Environment, Source};
+use crate::config::Request;
+use crate::work::estimate::Measure;
 use crate::work::job::{Order, Step};
 
 /// Raise when the files change.
@@ -212,28 +212,8 @@ pub struct ListedJob {
     pub step: Step,
     /// The folder of the run.
     pub folder: PathBuf,
-}
-
-/// An experiment as it was asked for.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Asked {
-    /// The experiment file.
-    pub file: PathBuf,
-    /// Values given on the command line.
-    pub overrides: Vec<String>,
-}
-
-impl Asked {
-    /// Of a source.
-    pub fn of(source: &Source) -> Asked {
-        Asked { file: source.path.clone(), overrides: source.overrides().to_vec() }
-    }
-
-    /// The source in a process that runs in the same folder.
-    pub fn open(&self) -> Result<Source> {
-        Source::open(&self.file, &self.overrides, Environment::Read)
-    }
+    /// What it measures; none where it is known what work is left only when it is done.
+    pub measure: Option<Measure>,
 }
 
 /// What the last job of a submission does.
@@ -241,7 +221,7 @@ impl Asked {
 #[serde(deny_unknown_fields)]
 pub struct TablesOrder {
     /// The experiment as it was asked for.
-    pub asked: Asked,
+    pub request: Request,
     /// Hash of the keys of all runs: another means that a file was changed meanwhile.
     pub runs: String,
 }
@@ -251,7 +231,7 @@ pub struct TablesOrder {
 #[serde(deny_unknown_fields)]
 pub struct PlanOrder {
     /// The experiment as it was asked for.
-    pub asked: Asked,
+    pub request: Request,
     /// Whether what failed before is tried again.
     pub retry_failed: bool,
 }
@@ -294,10 +274,22 @@ pub struct TaskReport {
     pub restarts: u32,
     /// When this was written, in seconds since 1970.
     pub updated: u64,
-    /// Seconds of each job that is done, by its label.
-    pub seconds_of: BTreeMap<String, f64>,
+    /// What each job took that is done, in their order; those that an earlier start of the task did are only read again.
+    pub times: Vec<JobTime>,
     /// What failed.
     pub errors: Vec<JobFailure>,
+}
+
+/// What a job took.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JobTime {
+    /// What a person calls it.
+    pub label: String,
+    /// Time.
+    pub seconds: f64,
+    /// The most memory that the process held meanwhile, in bytes, where the system tells.
+    pub peak_bytes: Option<u64>,
 }
 
 /// A job that failed.

@@ -71,6 +71,7 @@ pub fn run(lab: &Lab, source: &Source, arguments: &SlurmArguments, retry_failed:
         tell(&progress, json)?;
         return Ok(Launched::Told);
     }
+    lab.following.cancel();
     let Some(progress) = follow(lab, &folder)? else {
         lab.bars.line(&format!(
             "detached; the jobs go on. To look: oodlab status {}; to cancel: scancel {jobs}",

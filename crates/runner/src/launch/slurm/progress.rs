@@ -226,7 +226,7 @@ mod tests {
             slurm_job: "12_0".to_owned(),
             restarts: 1,
             updated: 9,
-            seconds_of: BTreeMap::new(),
+            times: Vec::new(),
             errors: Vec::new(),
         }
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::files::{Asked, Folder, JobList, ListedJob, PlanOrder, Submission, SubmittedWave, TablesOrder, Todo};
+use super::files::{Folder, JobList, ListedJob, PlanOrder, Submission, SubmittedWave, TablesOrder, Todo};
 use super::queue;
 use super::script::Script;
 use super::section::{PlanPlace, SlurmSection, Wave};
@@ -17,9 +17,9 @@ use crate::graph::Graph;
 use crate::lab::Lab;
 use crate::output;
 use crate::plan::Plan;
-use crate::work::estimate::Estimate;
+use crate::work::estimate::{Estimate, measure};
 use crate::work::failed;
-use crate::work::job::Order;
+use crate::work::job::{Order, Step};
 use crate::work::status::now;
 
 /// What came of it.
@@ -44,7 +44,7 @@ pub fn submit(lab: &Lab, source: &Source, section: &SlurmSection, retry_failed: 
         return Ok(Submitted::Jobs(folder));
     }
     let folder = create(source, &results)?;
-    let order = Todo::Plan(PlanOrder { asked: Asked::of(source), retry_failed });
+    let order = Todo::Plan(PlanOrder { request: source.request().clone(), retry_failed });
     folder.write_todo(Wave::Plan, 0, &order)?;
     let mut chain = Chain::new(lab, source, section, &folder)?;
     chain.add(Wave::Plan, None, 1)?;
@@ -106,10 +106,10 @@ impl Prepared {
         let results = std::path::absolute(lab.results.join(&self.plan.name))?;
         for wave in &self.waves {
             for (number, pieces) in wave.tasks.iter().enumerate() {
-                folder.write_todo(wave.wave, number, &Todo::Jobs(self.list(&results, pieces)))?;
+                folder.write_todo(wave.wave, number, &Todo::Jobs(self.list(&results, wave.wave, pieces)))?;
             }
         }
-        let tables = TablesOrder { asked: Asked::of(source), runs: runs_key(&self.plan) };
+        let tables = TablesOrder { request: source.request().clone(), runs: runs_key(&self.plan) };
         folder.write_todo(Wave::Tables, 0, &Todo::Tables(tables))?;
         let mut chain = Chain::new(lab, source, section, folder)?;
         let submitted = self.waves.iter().try_for_each(|wave| chain.add(wave.wave, Some(wave.tasks.len()), wave.jobs()));
@@ -117,7 +117,7 @@ impl Prepared {
     }
 
     /// The jobs of a task with the runs that they belong to.
-    fn list(&self, results: &Path, pieces: &[Piece]) -> JobList {
+    fn list(&self, results: &Path, wave: Wave, pieces: &[Piece]) -> JobList {
         let mut list = JobList::default();
         let mut places: BTreeMap<usize, usize> = BTreeMap::new();
         for Piece { node, step } in pieces {
@@ -134,6 +134,11 @@ impl Prepared {
                 label: node.label(&self.plan),
                 step: *step,
                 folder: output::run_folder(results, run),
+                measure: match (wave, step) {
+                    (Wave::Merge, _) => None,
+                    (_, Step::Encode { share: Some(share), .. }) => measure(&self.plan, node, share.of),
+                    _ => measure(&self.plan, node, 1),
+                },
             });
         }
         list

@@ -7,10 +7,11 @@ use anyhow::{Context, Result, bail};
 use oodlab_base::{Cancelled, Key};
 use oodlab_store::Process;
 
-use super::files::{Folder, JobFailure, JobList, ListedJob, PlanOrder, TablesOrder, TaskReport, TaskState, Todo};
+use super::files::{Folder, JobFailure, JobTime, JobList, ListedJob, PlanOrder, TablesOrder, TaskReport, TaskState, Todo};
 use super::section::Wave;
 use super::submit;
 use crate::commands::run;
+use crate::config::Source;
 use crate::failure::{describe, is_cancelled};
 use crate::graph::Graph;
 use crate::lab::Lab;
@@ -18,7 +19,7 @@ use crate::plan::{Plan, Planner};
 use crate::work::job::Job;
 use crate::work::message::{ErrorKind, JobError};
 use crate::work::status::now;
-use crate::work::{failed, memory, worker};
+use crate::work::{estimate, failed, memory, worker};
 
 /// A submitting process notes the number of a job within so long.
 const NOTE_WITHIN: Duration = Duration::from_secs(120);
@@ -68,7 +69,7 @@ impl<'a> Diary<'a> {
             slurm_job: slurm_job(),
             restarts: before.as_ref().map_or(0, |before| before.restarts + 1),
             updated: now(),
-            seconds_of: BTreeMap::new(),
+            times: Vec::new(),
             errors: Vec::new(),
         };
         let diary = Diary { folder, wave, task, started: Instant::now(), seconds_before: report.seconds, report };
@@ -87,7 +88,7 @@ impl<'a> Diary<'a> {
         let mut planner = Planner::new(lab)?;
         for (id, listed) in list.jobs.into_iter().enumerate() {
             lab.cancel.check()?;
-            let ListedJob { order, run, node, label, step, folder } = listed;
+            let ListedJob { order, run, node, label, step, folder, measure } = listed;
             let order = list.orders.get(order).with_context(|| format!("{label}: its run is not in the list"))?.clone();
             fs_err::create_dir_all(&folder)?;
             self.report.label.clone_from(&label);
@@ -96,8 +97,13 @@ impl<'a> Diary<'a> {
             self.report.peak_bytes = self.report.peak_bytes.max(outcome.peak_bytes);
             match outcome.error {
                 None => {
+                    // A task that was started again finds a part of its work done: no measure of it.
+                    if let Some(measure) = measure.filter(|_| self.report.restarts == 0) {
+                        estimate::remember(lab, measure, &outcome, rayon::current_num_threads());
+                    }
                     self.report.done += 1;
-                    self.report.seconds_of.insert(label, outcome.seconds);
+                    let (seconds, peak_bytes) = (outcome.seconds, outcome.peak_bytes);
+                    self.report.times.push(JobTime { label, seconds, peak_bytes });
                 }
                 Some(error) if error.kind == ErrorKind::Stopped => return Err(Cancelled.into()),
                 Some(JobError { text: error, kind }) => {
@@ -116,7 +122,7 @@ impl<'a> Diary<'a> {
 
     /// The run itself, of which everything is done: what a task that was killed left is done now.
     fn tables(&mut self, lab: &Lab, folder: &Folder, order: &TablesOrder) -> Result<()> {
-        let source = order.asked.open()?;
+        let source = Source::open(&order.request)?;
         let plan = Plan::new(lab, &source)?;
         if runs_key(&plan) != order.runs {
             bail!(
@@ -133,7 +139,7 @@ impl<'a> Diary<'a> {
 
     /// Plans where the work is going to be done, and submits it.
     fn plan(&mut self, lab: &Lab, folder: &Folder, order: &PlanOrder) -> Result<()> {
-        let source = order.asked.open()?;
+        let source = Source::open(&order.request)?;
         let section = source.base()?.slurm.unwrap_or_default();
         // Whoever submitted this job may not have noted its number yet, and would write over what is noted here.
         let patience = Instant::now();
