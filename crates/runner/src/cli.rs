@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::cache::CacheCommand;
 use crate::commands::check::CheckArguments;
+use crate::commands::config::ConfigArguments;
 use crate::commands::metrics::MetricsArguments;
 use crate::commands::plan::PlanArguments;
 use crate::commands::report::ReportArguments;
@@ -110,7 +111,17 @@ pub enum Command {
     #[command(hide = true)]
     SlurmTask(TaskArguments),
     /// Show the resolved configuration with the origin of each value
-    Config(Target),
+    #[command(after_help = "Examples:\n  oodlab config experiments/dlsr/fig4.yaml detector=pca\n  \
+        oodlab config experiments/dlsr/fig4.yaml --cells\n  \
+        oodlab config experiments/dlsr/fig4.yaml detector.sample.start=1,3,5 --sweep --cell 2\n\n\
+        Everything about files, overrides, presets and sweeps: docs/configuration.md")]
+    Config(ConfigArguments),
+    /// Print the script by which a shell completes commands and options
+    #[command(after_help = "Example:\n  oodlab completions bash > ~/.local/share/bash-completion/completions/oodlab")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
     /// Compare experiments with their committed baselines; exit code 1 when a metric got worse
     #[command(after_help = crate::commands::check::HELP)]
     Check(CheckArguments),
@@ -168,7 +179,7 @@ impl Command {
             Command::Run(_) | Command::Work(_) | Command::SlurmTask(_) | Command::Plan(_) => true,
             Command::Check(_) | Command::Verify { .. } => true,
             Command::Cache(_) | Command::Features(_) => true,
-            Command::Config(_) | Command::Report(_) | Command::Metrics(_) => false,
+            Command::Config(_) | Command::Completions { .. } | Command::Report(_) | Command::Metrics(_) => false,
             Command::Data(_) | Command::Weights(_) | Command::Status(_) => false,
             Command::Bench(command) => command.has_device(),
         }
@@ -183,6 +194,7 @@ impl Command {
             Command::Work(_) => "work",
             Command::SlurmTask(_) => "slurm-task",
             Command::Config(_) => "config",
+            Command::Completions { .. } => "completions",
             Command::Check(_) => "check",
             Command::Report(_) => "report",
             Command::Metrics(_) => "metrics",

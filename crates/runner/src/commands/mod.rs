@@ -4,6 +4,7 @@ pub mod accuracy;
 pub mod bench;
 pub mod cache;
 pub mod check;
+pub mod completions;
 pub mod config;
 pub mod data;
 pub mod data_fetch;

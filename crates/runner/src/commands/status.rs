@@ -28,7 +28,9 @@ pub struct StatusArguments {
 /// Prints the status of a results folder.
 pub fn run(arguments: &StatusArguments, bars: &Bars, json: bool) -> Result<()> {
     let mut shown = String::new();
-    while let Some(progress) = slurm::latest(&arguments.folder)?.filter(|progress| is_latest(&arguments.folder, progress)) {
+    while let Some(progress) =
+        slurm::latest(&arguments.folder)?.filter(|progress| is_latest(&arguments.folder, progress))
+    {
         let running = !progress.has_ended();
         if json && !(running && arguments.watch) {
             print_json(&progress)?;

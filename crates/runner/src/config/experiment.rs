@@ -3,9 +3,6 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use figment::error::Kind;
-use figment::value::Value;
-use oodlab_base::text;
 use oodlab_datasets::{Preprocess, Protocol};
 use oodlab_detectors::CONTROLS;
 use oodlab_evaluation::comparisons::{IntervalSpec, Pair};
@@ -14,15 +11,11 @@ use oodlab_evaluation::table::TableSpec;
 use serde::{Deserialize, Serialize};
 
 use super::control::{self, Control};
-use super::encoder::{EncoderSection, IMPORTED};
-use super::layers::{Layer, merge};
-use super::place::line_of;
-use crate::failure::{Misplaced, at, settings};
+use super::encoder::EncoderSection;
+use super::sweep::Sweep;
+use crate::failure::at;
 use crate::launch::slurm::SlurmSection;
 use crate::layer_choice::LayerChoice;
-
-/// A grid may have so many cells.
-const MOST_CELLS: usize = 100_000;
 
 /// Which encoder layers the detectors see, and how much each weighs in the per-layer scores.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -49,15 +42,6 @@ pub struct Limit {
     /// Images of each out-of-distribution set.
     #[serde(default)]
     pub ood: Option<usize>,
-}
-
-/// Values to run in every combination.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Sweep {
-    /// Dotted key to the values that it takes.
-    #[serde(default)]
-    pub grid: BTreeMap<String, Vec<serde_json::Value>>,
 }
 
 /// One experiment: a file with its overrides.
@@ -151,25 +135,12 @@ fn seed_zero() -> Vec<u64> {
     vec![0]
 }
 
-/// Merges the layers and reads the experiment, or says what is wrong, in which file and line.
-pub fn extract(layers: &[Layer]) -> Result<Experiment> {
-    let merged = merge(layers);
-    for section in ["encoder", "preprocess", "features", "detector", "limit", "sweep", "intervals", "slurm"] {
-        let found = match merged.find_value(section) {
-            Err(_) | Ok(Value::Dict(..)) => continue,
-            Ok(Value::Empty(..)) => "nothing; leave the section out",
-            Ok(Value::Array(..)) => "a list",
-            Ok(_) => "a single value",
-        };
-        return Err(locate(layers, at(section, &format!("expected keys with values, found {found}"))));
-    }
-    let experiment: Experiment = merged.extract().map_err(|error| explain(&error, layers))?;
-    check(&experiment).map_err(|error| locate(layers, error))?;
-    Ok(experiment)
-}
-
-fn check(experiment: &Experiment) -> Result<()> {
-    let Experiment { protocols, seeds, detector, features, sweep, .. } = experiment;
+/// What serde cannot see: values that contradict each other, or make no sense.
+///
+/// # Errors
+/// Names the key.
+pub fn check(experiment: &Experiment) -> Result<()> {
+    let Experiment { protocols, seeds, detector, features, .. } = experiment;
     for (what, empty) in [("protocols", protocols.is_empty()), ("seeds", seeds.is_empty())] {
         if empty {
             return Err(at(what, "expected at least one"));
@@ -211,17 +182,6 @@ fn check(experiment: &Experiment) -> Result<()> {
         let (weights, layers) = (weights.len(), layers.len());
         return Err(at("features.layer_weights", &format!("{weights} weights for {layers} layers")));
     }
-    let cells = sweep.grid.values().try_fold(1usize, |cells, values| cells.checked_mul(values.len().max(1)));
-    if cells.is_none_or(|cells| cells > MOST_CELLS) {
-        return Err(at("sweep.grid", &format!("more than {MOST_CELLS} combinations; sweep fewer keys at once")));
-    }
-    for (key, values) in &sweep.grid {
-        let place = format!("sweep.grid.{key}");
-        if values.is_empty() {
-            return Err(at(&place, "expected at least one value"));
-        }
-        twice(&place, values.iter().map(ToString::to_string).collect())?;
-    }
     Ok(())
 }
 
@@ -253,66 +213,4 @@ fn check_projections(figures: &[FigureSpec]) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Adds file and line to an error of one of the values; any other passes.
-pub fn locate(layers: &[Layer], error: anyhow::Error) -> anyhow::Error {
-    match error.downcast::<Misplaced>() {
-        Ok(Misplaced { key, message }) => at_place(layers, None, &key.split('.').collect::<Vec<_>>(), &message),
-        Err(other) => other,
-    }
-}
-
-/// Turns figment's error into one that names the place and, for an unknown key, the nearest known one.
-fn explain(error: &figment::Error, layers: &[Layer]) -> anyhow::Error {
-    let origin = error.metadata.as_ref().map(|metadata| metadata.name.to_string());
-    let mut path: Vec<&str> = error.path.iter().map(String::as_str).collect();
-    let message = match &error.kind {
-        Kind::UnknownField(field, known) => {
-            if path.last() != Some(&field.as_str()) {
-                path.push(field);
-            }
-            // The section of a network knows nothing of the other kind of section.
-            let other = (path.first() == Some(&"encoder")).then_some(IMPORTED);
-            unknown_key(field, known.iter().copied().chain(other))
-        }
-        Kind::MissingField(field) => format!("key {field:?} is missing"),
-        Kind::UnknownVariant(found, known) => format!("unknown value {found:?}: expected one of {}", known.join(", ")),
-        Kind::InvalidType(found, expected) => format!("found {found}, expected {expected}"),
-        other => other.to_string(),
-    };
-    at_place(layers, origin.as_deref(), &path, &message)
-}
-
-/// `unknown key "strat"; did you mean "start"? known keys: ..`
-pub fn unknown_key<'a>(field: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
-    let hint = text::hint(field, known.clone());
-    format!("unknown key {field:?}{hint} (known: {})", known.collect::<Vec<_>>().join(", "))
-}
-
-/// A settings error with its place: `file:line: key: message`.
-pub fn at_place(layers: &[Layer], origin: Option<&str>, path: &[&str], message: &str) -> anyhow::Error {
-    // Positions within a list are not keys: the list itself is looked for.
-    let keys: Vec<&str> = path.iter().copied().take_while(|part| part.parse::<usize>().is_err()).collect();
-    // An unknown key has no value of its own to remember its origin: look for it, the latest layer first.
-    let holds = |layer: &&Layer| {
-        let mut dict = Some(&layer.values);
-        for part in &keys {
-            let Some(value) = dict.and_then(|d| d.get(*part)) else { return false };
-            dict = value.as_dict();
-        }
-        !keys.is_empty()
-    };
-    let named = origin.and_then(|origin| layers.iter().rev().find(|layer| layer.origin == origin));
-    let file = layers.iter().rev().find(|layer| layer.text.is_some());
-    let layer = layers.iter().rev().find(holds).or(named).or(file);
-    let place = match layer {
-        Some(Layer { origin, text: Some(text), .. }) => {
-            line_of(text, &keys).map_or_else(|| origin.clone(), |line| format!("{origin}:{line}"))
-        }
-        Some(layer) => layer.origin.clone(),
-        None => layers.first().map(|layer| layer.origin.clone()).unwrap_or_default(),
-    };
-    let key = if path.is_empty() { String::new() } else { format!("{}: ", path.join(".")) };
-    settings(format!("{place}: {key}{message}"))
 }

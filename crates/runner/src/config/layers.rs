@@ -1,229 +1,184 @@
-//! Configuration in layers, later wins: files that are extended, the file, the environment, the command line, a sweep's cell.
-//!
-//! figment merges the layers and remembers where each value came from.
-
-use std::path::{Path, PathBuf};
+//! Configuration in layers, later wins: files that are extended, presets, the files, the environment, the command line, a sweep's
+//! cell.
 
 use anyhow::Result;
-use figment::value::{Dict, Map, Value};
-use figment::{Figment, Metadata, Profile, Provider};
-use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::Request;
 use super::encoder::IMPORTED;
-use super::yaml;
-use crate::failure::settings;
+use super::presets::Presets;
+use super::tree::{self, Tree};
 
-/// Variables `OODLAB__DETECTOR__SAMPLE__START` override the file.
-const ENVIRONMENT_PREFIX: &str = "OODLAB__";
-
-/// Whether variables of the environment override the file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Environment {
-    /// They do.
-    Read,
-    /// They do not: what a baseline guards is the file alone.
-    Ignore,
-}
+/// Sections that are mappings: a plain name in place of one is the name of a preset.
+pub const SECTIONS: [&str; 8] =
+    ["encoder", "preprocess", "features", "detector", "limit", "sweep", "intervals", "slurm"];
 
 /// One source of values.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Layer {
-    /// Shown as the origin of its values: a path, `environment`, `command line`, `sweep`.
+    /// Shown as the origin of its values: a path, a preset, `environment`, `command line`, `sweep`, `smoke`.
     pub origin: String,
     /// The text, for a file: errors name its lines.
     pub text: Option<String>,
+    /// For a preset, the section that its text is: all that earlier layers say of it is dropped.
+    pub section: Option<String>,
     /// Its values.
-    pub values: Dict,
+    pub values: Tree,
 }
 
-impl Provider for Layer {
-    fn metadata(&self) -> Metadata {
-        Metadata::named(self.origin.clone())
+impl Layer {
+    /// A layer that has no file.
+    pub fn plain(origin: &str, values: Tree) -> Layer {
+        Layer { origin: origin.to_owned(), text: None, section: None, values }
     }
 
-    fn data(&self) -> figment::Result<Map<Profile, Dict>> {
-        Ok(Profile::Default.collect(self.values.clone()))
-    }
-}
-
-/// The layers of experiment files with overrides, in order of growing priority.
-pub fn gather(request: &Request) -> Result<Vec<Layer>> {
-    let Request { files, overrides, environment, .. } = request;
-    let mut layers = Vec::new();
-    for file in files {
-        read_with_extended(file, &mut layers, &mut Vec::new())?;
-    }
-    if *environment == Environment::Read
-        && let Some(layer) = from_environment(std::env::vars())?
-    {
-        layers.push(layer);
-    }
-    if !overrides.is_empty() {
-        let mut values = Dict::new();
-        for text in overrides {
-            let (key, value) = text.split_once('=').ok_or_else(|| {
-                settings(format!("override {text:?}: expected key=value, as in detector.sample.start=10"))
-            })?;
-            let value = yaml::parse_value(value).map_err(|error| error.context(format!("override {text:?}")))?;
-            insert(&mut values, key, value)?;
+    /// Takes every section that is given by name out of this layer, and returns the presets in front of what is left.
+    ///
+    /// # Errors
+    /// When no preset and no kind has such a name.
+    pub fn with_presets(mut self, presets: &Presets) -> Result<Vec<Layer>> {
+        let mut layers = Vec::new();
+        for section in SECTIONS {
+            if let Some(Value::String(name)) = self.values.get(section) {
+                let found = presets.find(section, name, &place_of(&self, section))?;
+                layers.push(found);
+                self.values.remove(section);
+            }
         }
-        layers.push(Layer { origin: "command line".into(), text: None, values });
+        layers.push(self);
+        Ok(layers)
+    }
+}
+
+/// Where a layer names a section, for errors.
+fn place_of(layer: &Layer, section: &str) -> String {
+    let line = layer.text.as_deref().and_then(|text| super::place::line_of(text, &[section]));
+    line.map_or_else(|| layer.origin.clone(), |line| format!("{}:{line}", layer.origin))
+}
+
+/// Layers that set dotted keys: a cell of a sweep, the environment, the command line. Sections that are given by name come first, so
+/// that a key inside of one changes the preset.
+///
+/// # Errors
+/// When a key is none, or a preset is unknown.
+pub fn from_pairs<'a>(
+    origin: &str,
+    pairs: impl IntoIterator<Item = (&'a str, Value)>,
+    presets: &Presets,
+) -> Result<Vec<Layer>> {
+    let (mut layers, mut values) = (Vec::new(), Tree::new());
+    for (key, value) in pairs {
+        match value {
+            Value::String(name) if SECTIONS.contains(&key) => layers.push(presets.find(key, &name, origin)?),
+            value => tree::insert(&mut values, key, value)?,
+        }
+    }
+    if layers.is_empty() || !values.is_empty() {
+        layers.push(Layer::plain(origin, values));
     }
     Ok(layers)
 }
 
-/// The layer of all variables with the prefix; values are YAML, as on the command line.
-fn from_environment(variables: impl Iterator<Item = (String, String)>) -> Result<Option<Layer>> {
-    let mut found: Vec<(String, String)> = variables.filter(|(name, _)| name.starts_with(ENVIRONMENT_PREFIX)).collect();
-    found.sort();
-    let mut values = Dict::new();
-    for (name, text) in &found {
-        let key = name[ENVIRONMENT_PREFIX.len()..].to_lowercase().replace("__", ".");
-        let value = yaml::parse_value(text).map_err(|error| error.context(format!("variable {name}")))?;
-        insert(&mut values, &key, value).map_err(|error| error.context(format!("variable {name}")))?;
-    }
-    Ok((!found.is_empty()).then(|| Layer { origin: "environment".into(), text: None, values }))
+/// What kind of thing a section describes. Those of `encoder` are a network and features that were imported.
+fn kind_of<'a>(section: &str, value: &'a Value) -> Option<&'a str> {
+    let tree = value.as_object()?;
+    let named = [IMPORTED, "network"].into_iter().find(|key| section == "encoder" && tree.contains_key(*key));
+    named.or_else(|| tree.get("kind")?.as_str())
 }
 
-/// A layer that sets dotted keys: a cell of a sweep.
-pub fn from_pairs<'a>(origin: &str, pairs: impl IntoIterator<Item = (&'a str, Value)>) -> Result<Layer> {
-    let mut values = Dict::new();
-    for (key, value) in pairs {
-        insert(&mut values, key, value)?;
-    }
-    Ok(Layer { origin: origin.to_owned(), text: None, values })
+/// The sections of which a layer drops what lies `under` it: a preset's own, and those whose kind changes.
+fn dropped<'a>(under: &'a Tree, layer: &'a Layer) -> impl Iterator<Item = &'a String> {
+    layer.values.iter().filter_map(move |(section, value)| {
+        let (old, new) = (under.get(section).and_then(|old| kind_of(section, old)), kind_of(section, value));
+        let changes = new.is_some() && old.is_some() && old != new;
+        (changes || layer.section.as_ref() == Some(section)).then_some(section)
+    })
 }
 
-/// Merges the layers. A section whose `kind` changes starts anew: settings of the old kind are dropped with it. The kinds of the
-/// section `encoder` are those that name a `network` and those that name what was `imported`.
-pub fn merge(layers: &[Layer]) -> Figment {
-    let mut kept: Vec<Layer> = Vec::new();
+/// Lays a layer over a tree. A section whose `kind` changes starts anew: settings of the old kind are dropped with it.
+pub fn add(under: &mut Tree, layer: &Layer) {
+    let gone: Vec<String> = dropped(under, layer).cloned().collect();
+    for section in gone {
+        under.remove(&section);
+    }
+    tree::overlay(under, layer.values.clone());
+}
+
+/// All layers as one tree.
+pub fn merge(layers: &[Layer]) -> Tree {
+    let mut merged = Tree::new();
     for layer in layers {
-        for (section, value) in &layer.values {
-            let kind = |value: &Value| {
-                let dict = value.as_dict()?;
-                let named =
-                    [IMPORTED, "network"].into_iter().find(|key| section == "encoder" && dict.contains_key(*key));
-                named.or_else(|| dict.get("kind")?.as_str()).map(str::to_owned)
-            };
-            let Some(new) = kind(value) else { continue };
-            let old = kept.iter().rev().find_map(|earlier| earlier.values.get(section).and_then(kind));
-            if old.is_some_and(|old| old != new) {
-                for earlier in &mut kept {
-                    earlier.values.remove(section);
-                }
+        add(&mut merged, layer);
+    }
+    merged
+}
+
+/// The layers without what later ones drop: the last that holds a key is the one that its value comes from.
+pub fn kept(layers: &[Layer]) -> Vec<Layer> {
+    let (mut merged, mut kept) = (Tree::new(), Vec::<Layer>::new());
+    for layer in layers {
+        for section in dropped(&merged, layer) {
+            for earlier in &mut kept {
+                earlier.values.remove(section);
             }
         }
+        add(&mut merged, layer);
         kept.push(layer.clone());
     }
-    kept.into_iter().fold(Figment::new(), Figment::merge)
-}
-
-fn read_with_extended(file: &Path, layers: &mut Vec<Layer>, open: &mut Vec<PathBuf>) -> Result<()> {
-    let identity = file.canonicalize().unwrap_or_else(|_| file.to_owned());
-    if open.contains(&identity) {
-        return Err(settings(format!("{} extends itself", file.display())));
-    }
-    let (text, mut values) = yaml::read_file(file)?;
-    open.push(identity);
-    let parents = match values.remove("extends") {
-        None => Vec::new(),
-        Some(Value::String(_, one)) => vec![one],
-        Some(Value::Array(_, many)) if many.iter().all(|v| v.as_str().is_some()) => {
-            many.iter().filter_map(|v| v.as_str().map(str::to_owned)).collect()
-        }
-        Some(_) => return Err(settings(format!("{}: extends: expected a file or a list of files", file.display()))),
-    };
-    for parent in parents {
-        let path = file.parent().unwrap_or(Path::new("")).join(parent);
-        read_with_extended(&path, layers, open)
-            .map_err(|error| error.context(format!("{} extends {}", file.display(), path.display())))?;
-    }
-    open.pop();
-    layers.push(Layer { origin: file.display().to_string(), text: Some(text), values });
-    Ok(())
-}
-
-fn insert(values: &mut Dict, key: &str, value: Value) -> Result<()> {
-    // The keys of a grid hold dots themselves.
-    let (parents, last) = match key.strip_prefix("sweep.grid.") {
-        Some(swept) => (Some("sweep.grid"), swept),
-        None => key.rsplit_once('.').map_or((None, key), |(parents, last)| (Some(parents), last)),
-    };
-    if key.split('.').any(|part| part.trim().is_empty()) {
-        return Err(settings(format!("key {key:?}: expected names joined by dots, as in detector.sample.start")));
-    }
-    let mut dict = values;
-    for part in parents.into_iter().flat_map(|parents| parents.split('.')) {
-        let entry = dict.entry(part.to_owned()).or_insert_with(|| Value::from(Dict::new()));
-        dict = match entry {
-            Value::Dict(_, inner) => inner,
-            _ => return Err(settings(format!("key {key:?}: {part:?} is set to a single value already"))),
-        };
-    }
-    dict.insert(last.to_owned(), value);
-    Ok(())
+    kept
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::yaml;
 
     fn layer(origin: &str, text: &str) -> Layer {
-        Layer { origin: origin.into(), text: None, values: yaml::parse(text).expect("valid YAML") }
+        Layer::plain(origin, yaml::parse(text).expect("valid YAML"))
+    }
+
+    fn merged(layers: &[Layer], key: &str) -> Option<Value> {
+        tree::get(&merge(layers), key).cloned()
     }
 
     #[test]
-    fn later_layers_win_and_origins_are_kept() {
-        let merged = merge(&[layer("file", "a: {x: 1, y: 2}"), layer("command line", "a: {x: 3}")]);
-        assert_eq!(merged.extract_inner::<u32>("a.x").expect("set"), 3);
-        assert_eq!(merged.extract_inner::<u32>("a.y").expect("set"), 2);
-        assert_eq!(merged.find_metadata("a.x").expect("known").name, "command line");
-        assert_eq!(merged.find_metadata("a.y").expect("known").name, "file");
+    fn later_layers_win_and_the_last_that_is_kept_is_the_origin() {
+        let layers = [layer("file", "a: {x: 1, y: 2}"), layer("command line", "a: {x: 3}")];
+        assert_eq!((merged(&layers, "a.x"), merged(&layers, "a.y")), (Some(Value::from(3)), Some(Value::from(2))));
+        assert_eq!(kept(&layers), layers);
     }
 
     #[test]
     fn a_changed_kind_drops_the_settings_of_the_old_one() {
-        let merged =
-            merge(&[layer("file", "detector: {kind: dlsr, blocks: 4}"), layer("line", "detector: {kind: knn}")]);
-        assert!(!merged.contains("detector.blocks"));
-        let same =
-            merge(&[layer("file", "detector: {kind: dlsr, blocks: 4}"), layer("line", "detector: {kind: dlsr}")]);
-        assert!(same.contains("detector.blocks"));
+        let layers = [layer("file", "detector: {kind: dlsr, blocks: 4}"), layer("line", "detector: {kind: knn}")];
+        assert_eq!(merged(&layers, "detector.blocks"), None);
+        assert!(kept(&layers)[0].values.is_empty());
+        let same = [layer("file", "detector: {kind: dlsr, blocks: 4}"), layer("line", "detector: {kind: dlsr}")];
+        assert_eq!(merged(&same, "detector.blocks"), Some(Value::from(4)));
     }
 
     #[test]
     fn imported_features_take_the_place_of_a_network_and_back() {
         let network = || layer("file", "encoder: {network: efficientnet-b4, resolution: 380}");
         let imported = || layer("line", "encoder: {imported: mine}");
-        let merged = merge(&[network(), imported()]);
-        assert!(merged.contains("encoder.imported") && !merged.contains("encoder.resolution"));
+        let only_imported = merge(&[network(), imported()]);
+        assert!(tree::get(&only_imported, "encoder.imported").is_some());
+        assert!(tree::get(&only_imported, "encoder.resolution").is_none());
         let back = merge(&[network(), imported(), layer("sweep", "encoder: {network: efficientnet-b0}")]);
-        assert!(!back.contains("encoder.imported") && !back.contains("encoder.resolution"));
+        assert!(tree::get(&back, "encoder.imported").is_none() && tree::get(&back, "encoder.resolution").is_none());
         let finer = merge(&[network(), layer("line", "encoder: {resolution: 260}")]);
-        assert!(finer.contains("encoder.network"));
+        assert!(tree::get(&finer, "encoder.network").is_some());
     }
 
     #[test]
-    fn variables_are_read_as_yaml() {
-        let set = [("OODLAB__A__B", "1e-3"), ("OODLAB__A__C", "[1, 2]"), ("OODLAB_STORE", "x"), ("PATH", "y")];
-        let layer = from_environment(set.into_iter().map(|(n, v)| (n.to_owned(), v.to_owned()))).expect("valid");
-        let merged = merge(&[layer.expect("two variables")]);
-        assert_eq!(merged.extract_inner::<f64>("a.b").expect("set"), 1e-3);
-        assert_eq!(merged.extract_inner::<Vec<u32>>("a.c").expect("set"), [1, 2]);
-        assert!(from_environment(std::iter::empty()).expect("nothing").is_none());
-    }
-
-    #[test]
-    fn dotted_keys_nest_and_bad_ones_are_refused() {
-        let made = from_pairs("sweep", [("a.b", Value::from(1)), ("a.c", Value::from(2))]).expect("valid keys");
-        let merged = merge(&[made]);
-        assert_eq!(merged.extract_inner::<u32>("a.c").expect("set"), 2);
-        for key in ["", "a..b", ".a"] {
-            assert!(from_pairs("sweep", [(key, Value::from(1))]).is_err(), "{key:?}");
-        }
-        assert!(from_pairs("sweep", [("a", Value::from(1)), ("a.b", Value::from(1))]).is_err());
+    fn a_name_is_a_preset_that_takes_the_whole_section() {
+        let presets = Presets::built_in();
+        let pairs = [("detector.variance", Value::from(0.5)), ("detector", Value::from("pca"))];
+        let over = from_pairs("command line", pairs, &presets).expect("a kind");
+        let layers = [vec![layer("file", "detector: {kind: dlsr, network: {width: 8}}")], over].concat();
+        let found = merge(&layers)["detector"].clone();
+        assert_eq!((&found["kind"], &found["variance"], found.get("network")), (&"pca".into(), &0.5.into(), None));
+        let file = layer("file", "detector: pca\nlimit: {ood: 1}").with_presets(&presets).expect("a kind");
+        assert_eq!(merged(&file, "detector.kind"), Some("pca".into()));
+        assert!(layer("file", "detector: pcaa").with_presets(&presets).is_err());
     }
 }

@@ -2,12 +2,22 @@
 
 pub mod control;
 pub mod encoder;
+pub mod environment;
 pub mod experiment;
+mod explain;
+mod files;
+mod interpolate;
 pub mod layers;
 pub mod origin;
-pub mod place;
+mod overrides;
+mod place;
+pub mod presets;
 pub mod request;
+mod resolve;
+mod smoke;
 pub mod sweep;
+mod tree;
+mod values;
 pub mod yaml;
 
 use std::collections::BTreeMap;
@@ -16,11 +26,13 @@ use std::path::{Component, Path, PathBuf};
 use anyhow::Result;
 
 pub use encoder::EncoderSection;
+pub use environment::Environment;
 pub use experiment::Experiment;
-pub use layers::Environment;
 use layers::Layer;
 pub use oodlab_datasets::Protocol;
+use presets::Presets;
 pub use request::Request;
+use resolve::Resolver;
 use serde_json::Value;
 pub use sweep::Cell;
 
@@ -28,11 +40,12 @@ use crate::failure::settings;
 
 /// An experiment file with its overrides, before its cells are resolved.
 pub struct Source {
-    /// The file.
+    /// The file; of several, the last.
     pub path: PathBuf,
-    /// `cifar10_far`, `dlsr/fig4`: the path below `experiments/`, without extension.
+    /// `cifar10_far`, `dlsr/fig4`: the path of the last file below `experiments/`, without extension; with `-smoke` when shrunk.
     pub name: String,
     layers: Vec<Layer>,
+    presets: Presets,
     request: Request,
 }
 
@@ -43,8 +56,18 @@ impl Source {
     /// When a file cannot be read, or an override is not understood.
     pub fn open(request: &Request) -> Result<Source> {
         let path = request.files.last().ok_or_else(|| settings("no experiment file is named"))?;
-        let layers = layers::gather(request)?;
-        Ok(Source { path: path.clone(), name: experiment_name(path), layers, request: request.clone() })
+        let presets = Presets::beside(path);
+        let mut layers = Vec::new();
+        for file in &request.files {
+            files::read(file, &mut layers)?;
+        }
+        if request.environment == Environment::Read {
+            layers.extend(environment::layers(std::env::vars_os(), &presets)?);
+        }
+        overrides::apply(&request.overrides, request.sweep, &presets, &mut layers)?;
+        let suffix = if request.smoke { "-smoke" } else { "" };
+        let name = format!("{}{suffix}", experiment_name(path));
+        Ok(Source { path: path.clone(), name, layers, presets, request: request.clone() })
     }
 
     /// What was asked for.
@@ -54,7 +77,8 @@ impl Source {
 
     /// The comment that opens the file, line by line, without the signs.
     pub fn heading(&self) -> Vec<String> {
-        let text = self.layers.iter().rev().find_map(|layer| layer.text.as_deref()).unwrap_or_default();
+        let files = self.layers.iter().rev().filter(|layer| layer.section.is_none());
+        let text = files.filter_map(|layer| layer.text.as_deref()).next().unwrap_or_default();
         let comment = text.trim_start_matches('\u{feff}').lines().take_while(|line| line.starts_with('#'));
         comment.map(|line| line.trim_start_matches('#').trim().to_owned()).collect()
     }
@@ -70,20 +94,19 @@ impl Source {
     }
 
     /// The experiment without its sweep's overrides.
+    ///
+    /// # Errors
+    /// Names file, line and key of what is wrong.
     pub fn base(&self) -> Result<Experiment> {
-        experiment::extract(&self.layers)
+        self.resolver().base()
     }
 
     /// Every cell of the sweep with its resolved experiment; one cell without a name when there is no sweep.
+    ///
+    /// # Errors
+    /// When the sweep is malformed or a cell is not valid.
     pub fn cells(&self) -> Result<Vec<(Cell, Experiment)>> {
-        let base = self.base()?;
-        sweep::cells(&base.sweep)
-            .into_iter()
-            .map(|cell| {
-                let experiment = experiment::extract(&self.layers_of(&cell)?)?;
-                Ok((cell, experiment))
-            })
-            .collect()
+        self.resolver().cells()
     }
 
     /// The cell with these swept values, resolved alone: what a process needs that was handed one cell of a sweep.
@@ -91,35 +114,34 @@ impl Source {
     /// # Errors
     /// When the experiment with these values is not valid.
     pub fn cell(&self, overrides: &BTreeMap<String, Value>) -> Result<(Cell, Experiment)> {
-        let cell = sweep::cell(overrides.iter().map(|(key, value)| (key.as_str(), value)).collect());
-        let experiment = experiment::extract(&self.layers_of(&cell)?)?;
+        let cell = Cell::new(overrides.clone());
+        let experiment = self.resolver().cell(&cell)?;
         Ok((cell, experiment))
     }
 
     /// Adds file and line to an error of one of a cell's values, and names the cell.
     pub fn locate(&self, cell: &Cell, error: anyhow::Error) -> anyhow::Error {
-        let located = match self.layers_of(cell) {
-            Ok(layers) => experiment::locate(&layers, error),
+        let located = match self.resolver().layers_of(&cell.overrides) {
+            Ok(layers) => explain::locate(&layers, error),
             Err(_) => error,
         };
         if cell.name.is_empty() { located } else { located.context(format!("cell {}", cell.name)) }
     }
 
-    fn layers_of(&self, cell: &Cell) -> Result<Vec<Layer>> {
-        let mut layers = self.layers.clone();
-        let mut pairs = Vec::new();
-        for (key, value) in &cell.overrides {
-            pairs.push((key.as_str(), figment::value::Value::serialize(value)?));
-        }
-        layers.push(layers::from_pairs("sweep", pairs)?);
-        Ok(layers)
+    /// Every value of an experiment with its origin: of a cell, or of the base (a cell without values).
+    ///
+    /// # Errors
+    /// When the experiment is not valid.
+    pub fn describe(&self, cell: &Cell) -> Result<Vec<origin::Setting>> {
+        let resolver = self.resolver();
+        let experiment = if cell.overrides.is_empty() { resolver.base()? } else { resolver.cell(cell)? };
+        let layers = resolver.layers_of(&cell.overrides)?;
+        let resolved = experiment.resolved().map_err(|error| explain::locate(&layers, error))?;
+        origin::settings_of(&layers::kept(&layers), &resolved)
     }
 
-    /// The resolved configuration, one `key: value  # origin` a line.
-    pub fn describe(&self) -> Result<Vec<origin::Setting>> {
-        let base = self.base()?;
-        let resolved = base.resolved().map_err(|error| experiment::locate(&self.layers, error))?;
-        origin::settings_of(&self.layers, &resolved)
+    fn resolver(&self) -> Resolver<'_> {
+        Resolver::new(&self.layers, &self.presets, &self.request)
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-use super::Environment;
+use super::environment::Environment;
 use crate::failure::settings;
 
 /// An experiment as it is asked for. It can be written down and handed to another process, which then resolves the same cells.

@@ -1,27 +1,28 @@
-//! YAML files into figment values: duplicates, tags and keys that are not text are refused, never lost.
+//! YAML files into trees of settings: duplicates, tags and keys that are not text are refused, never lost.
 
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use figment::value::{Dict, Value};
+use serde_json::{Number, Value};
 
+use super::tree::Tree;
 use crate::failure::settings;
 
 /// Reads a YAML file whose top level is a mapping. Returns its text too, so that errors can name lines.
-pub fn read_file(path: &Path) -> Result<(String, Dict)> {
+pub fn read_file(path: &Path) -> Result<(String, Tree)> {
     let text =
         fs_err::read_to_string(path).map_err(|error| settings(format!("cannot read the experiment file: {error}")))?;
-    // Editors on Windows write a byte order mark.
-    let dict = parse(text.trim_start_matches('\u{feff}')).with_context(|| format!("in {}", path.display()))?;
-    Ok((text, dict))
+    let tree = parse(&text).with_context(|| format!("in {}", path.display()))?;
+    Ok((text, tree))
 }
 
 /// Parses a YAML text whose top level is a mapping.
-pub fn parse(text: &str) -> Result<Dict> {
-    let value: serde_yaml::Value =
-        serde_yaml::from_str(text).map_err(|error| settings(format!("not valid YAML: {error}")))?;
+pub fn parse(text: &str) -> Result<Tree> {
+    // Editors on Windows write a byte order mark.
+    let value: serde_yaml::Value = serde_yaml::from_str(text.trim_start_matches('\u{feff}'))
+        .map_err(|error| settings(format!("not valid YAML: {error}")))?;
     match convert(&value, "")? {
-        Value::Dict(_, dict) => Ok(dict),
+        Value::Object(tree) => Ok(tree),
         other => Err(settings(format!("expected a mapping of sections, found {}", describe(&other)))),
     }
 }
@@ -36,43 +37,49 @@ pub fn parse_value(text: &str) -> Result<Value> {
 fn convert(value: &serde_yaml::Value, path: &str) -> Result<Value> {
     use serde_yaml::Value as Yaml;
     Ok(match value {
-        Yaml::Null => Value::from(figment::value::Empty::None),
-        Yaml::Bool(flag) => Value::from(*flag),
-        Yaml::Number(number) => match (number.as_u64(), number.as_i64(), number.as_f64()) {
+        Yaml::Null => Value::Null,
+        Yaml::Bool(flag) => Value::Bool(*flag),
+        Yaml::Number(number) => match (number.as_u64(), number.as_i64(), number.as_f64().and_then(Number::from_f64)) {
             (Some(whole), _, _) => Value::from(whole),
             (_, Some(whole), _) => Value::from(whole),
-            (_, _, Some(real)) => Value::from(real),
-            _ => return Err(settings(format!("{path}: number {number} is out of range"))),
+            (_, _, Some(real)) => Value::Number(real),
+            _ => return Err(settings(format!("{}number {number} is out of range", place(path)))),
         },
-        Yaml::String(text) => Value::from(text.clone()),
+        Yaml::String(text) => Value::String(text.clone()),
         Yaml::Sequence(items) => {
             let items = items.iter().enumerate().map(|(at, item)| convert(item, &join(path, &at.to_string())));
-            Value::from(items.collect::<Result<Vec<Value>>>()?)
+            Value::Array(items.collect::<Result<Vec<Value>>>()?)
         }
         Yaml::Mapping(entries) => {
-            let mut dict = Dict::new();
+            let mut tree = Tree::new();
             for (key, item) in entries {
                 let Some(key) = key.as_str() else {
-                    return Err(settings(format!("{path}: key {key:?} is not text; put it in quotes")));
+                    return Err(settings(format!("{}key {key:?} is not text; put it in quotes", place(path))));
                 };
-                dict.insert(key.to_owned(), convert(item, &join(path, key))?);
+                tree.insert(key.to_owned(), convert(item, &join(path, key))?);
             }
-            Value::from(dict)
+            Value::Object(tree)
         }
         Yaml::Tagged(tagged) => {
-            return Err(settings(format!("{path}: tag {} is not understood; remove it", tagged.tag)));
+            return Err(settings(format!("{}tag {} is not understood; remove it", place(path), tagged.tag)));
         }
     })
+}
+
+fn place(path: &str) -> String {
+    if path.is_empty() { String::new() } else { format!("{path}: ") }
 }
 
 fn join(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
-fn describe(value: &Value) -> &'static str {
+/// What a value is that should have been another.
+pub fn describe(value: &Value) -> &'static str {
     match value {
-        Value::Empty(..) => "nothing",
+        Value::Null => "nothing",
         Value::Array(..) => "a list",
+        Value::Object(..) => "a mapping",
         _ => "a single value",
     }
 }
@@ -91,7 +98,7 @@ mod tests {
 
     #[test]
     fn what_is_not_a_mapping_is_refused() {
-        for text in ["", "- 1", "3", "a: !tag b", "1: x"] {
+        for text in ["", "- 1", "3", "a: !tag b", "1: x", "a: .nan", "a: [.inf]"] {
             assert!(parse(text).is_err(), "{text:?}");
         }
     }
@@ -99,7 +106,7 @@ mod tests {
     #[test]
     fn numbers_keep_their_kind() {
         let dict = parse("a: 1.0e-4\nb: 3\nc: [1, 2.5]\nd: null").expect("valid");
-        assert_eq!(dict["a"].to_num().and_then(|n| n.to_f64()), Some(1.0e-4));
-        assert_eq!(dict["b"].to_u128(), Some(3));
+        assert_eq!((dict["a"].as_f64(), dict["b"].as_u64()), (Some(1.0e-4), Some(3)));
+        assert_eq!((dict["c"][1].as_f64(), &dict["d"]), (Some(2.5), &Value::Null));
     }
 }

@@ -8,7 +8,7 @@ use oodlab_datasets::Preprocess;
 use oodlab_encoders::network::Normalisation;
 use serde::Serialize;
 
-use crate::config::experiment::Sweep;
+use crate::config::sweep::Sweep;
 use crate::config::{EncoderSection, Source};
 use crate::plan::Run;
 use crate::stages::Note;

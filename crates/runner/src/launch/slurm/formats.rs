@@ -132,7 +132,8 @@ impl FromStr for Gpus {
 
     fn from_str(text: &str) -> Result<Gpus, String> {
         let (kind, count) = text.rsplit_once(':').map_or((None, text), |(kind, count)| (Some(kind), count));
-        let plain = |kind: &str| !kind.is_empty() && kind.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+        let plain =
+            |kind: &str| !kind.is_empty() && kind.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
         match number(count) {
             Some(0..=64) if kind.is_none_or(plain) => Ok(Gpus(text.to_owned())),
             _ => Err(format!("expected a number of GPUs, or kind and number as in a100:1, found {text:?}")),

@@ -186,9 +186,12 @@ impl WaveProgress {
     fn describe(&self) -> String {
         let WaveProgress { wave, job, tasks, done, jobs_done, jobs, .. } = self;
         let mut text = format!("{wave} (job {job}): {done} of {tasks} tasks, {jobs_done} of {jobs} jobs done");
-        for (count, name) in
-            [(self.running, "running"), (self.waiting, "waiting"), (self.failed, "failed"), (self.lost, "killed or cancelled")]
-        {
+        for (count, name) in [
+            (self.running, "running"),
+            (self.waiting, "waiting"),
+            (self.failed, "failed"),
+            (self.lost, "killed or cancelled"),
+        ] {
             if count > 0 {
                 text.push_str(&format!(", {count} {name}"));
             }

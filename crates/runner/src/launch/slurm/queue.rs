@@ -118,7 +118,8 @@ mod tests {
 
     #[test]
     fn lines_of_the_queue_are_read() {
-        let of = |job, task, state: &str, reason: &str| Queued { job, task, state: state.into(), reason: reason.into() };
+        let of =
+            |job, task, state: &str, reason: &str| Queued { job, task, state: state.into(), reason: reason.into() };
         assert_eq!(line("8|2|RUNNING|None"), Some(of(8, Some(2), "RUNNING", "None")));
         assert_eq!(line("9|N/A|PENDING|Dependency"), Some(of(9, None, "PENDING", "Dependency")));
         let reason = "Nodes required for job are DOWN, DRAINED or reserved for jobs in higher priority partitions";
@@ -129,7 +130,8 @@ mod tests {
 
     #[test]
     fn the_largest_array_is_read_from_the_configuration() {
-        let text = "Configuration data as of 2026-11-23T01:00:00\nMaxArraySize            = 4001\nMaxDBDMsgs  = 20004\n";
+        let text =
+            "Configuration data as of 2026-11-23T01:00:00\nMaxArraySize            = 4001\nMaxDBDMsgs  = 20004\n";
         assert_eq!(max_array_of(text), Some(4001));
         assert_eq!(max_array_of("MaxArraySize = 0"), None);
         assert_eq!(max_array_of(""), None);

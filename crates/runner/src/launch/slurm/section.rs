@@ -187,7 +187,8 @@ impl SlurmSection {
         ];
         let mut texts: Vec<(String, &String)> =
             names.iter().filter_map(|(key, text)| Some(((*key).to_owned(), text.as_ref()?))).collect();
-        let mut counts = vec![("cpus".to_owned(), self.cpus.map(usize::from)), ("max_parallel".to_owned(), self.max_parallel)];
+        let mut counts =
+            vec![("cpus".to_owned(), self.cpus.map(usize::from)), ("max_parallel".to_owned(), self.max_parallel)];
         counts.push(("pack".to_owned(), self.pack.map(|minutes| minutes as usize)));
         counts.push(("shards".to_owned(), self.shards));
         counts.push(("signal_seconds".to_owned(), self.signal_seconds.map(|seconds| seconds as usize)));
@@ -219,12 +220,14 @@ impl SlurmSection {
             return wrong("setup", format!("a shell line with a zero byte: {line:?}"));
         }
         let signal = u64::from(self.signal_seconds());
-        let times = std::iter::once(("time".to_owned(), self.time)).chain(
-            stages.iter().filter_map(|(stage, own)| Some((format!("{stage}.time"), own.as_ref()?.time))),
-        );
+        let times = std::iter::once(("time".to_owned(), self.time))
+            .chain(stages.iter().filter_map(|(stage, own)| Some((format!("{stage}.time"), own.as_ref()?.time))));
         for (key, time) in times {
             if let Some(time) = time.filter(|time| time.seconds() <= signal) {
-                return wrong(&key, format!("{time} is not longer than signal_seconds ({signal}): tasks would stop at once"));
+                return wrong(
+                    &key,
+                    format!("{time} is not longer than signal_seconds ({signal}): tasks would stop at once"),
+                );
             }
         }
         Ok(())
@@ -264,7 +267,8 @@ impl SlurmSection {
         .unwrap_or(&none);
         let cpus = own.cpus.or(self.cpus).unwrap_or(1);
         let mut options = Vec::new();
-        let mut add = |name: &str, value: Option<String>| options.extend(value.map(|value| format!("--{name}={value}")));
+        let mut add =
+            |name: &str, value: Option<String>| options.extend(value.map(|value| format!("--{name}={value}")));
         add("partition", own.partition.clone().or_else(|| self.partition.clone()));
         add("account", self.account.clone());
         add("qos", own.qos.clone().or_else(|| self.qos.clone()));

@@ -112,7 +112,8 @@ impl Prepared {
         let tables = TablesOrder { request: source.request().clone(), runs: runs_key(&self.plan) };
         folder.write_todo(Wave::Tables, 0, &Todo::Tables(tables))?;
         let mut chain = Chain::new(lab, source, section, folder)?;
-        let submitted = self.waves.iter().try_for_each(|wave| chain.add(wave.wave, Some(wave.tasks.len()), wave.jobs()));
+        let submitted =
+            self.waves.iter().try_for_each(|wave| chain.add(wave.wave, Some(wave.tasks.len()), wave.jobs()));
         submitted.and_then(|()| chain.add(Wave::Tables, None, 1)).inspect_err(|_| chain.take_back())
     }
 
@@ -177,7 +178,8 @@ impl<'a> Chain<'a> {
             device.to_owned(),
         ];
         // What the file is overridden with; names of variables are plain letters, or the shell would not have them.
-        let is_own = |name: &str| name.starts_with("OODLAB__") && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        let is_own =
+            |name: &str| name.starts_with("OODLAB__") && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
         let variables = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .filter(|(name, _)| is_own(name))

@@ -7,7 +7,9 @@ use anyhow::{Context, Result, bail};
 use oodlab_base::{Cancelled, Key};
 use oodlab_store::Process;
 
-use super::files::{Folder, JobFailure, JobTime, JobList, ListedJob, PlanOrder, TablesOrder, TaskReport, TaskState, Todo};
+use super::files::{
+    Folder, JobFailure, JobList, JobTime, ListedJob, PlanOrder, TablesOrder, TaskReport, TaskState, Todo,
+};
 use super::section::Wave;
 use super::submit;
 use crate::commands::run;

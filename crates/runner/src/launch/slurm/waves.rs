@@ -139,7 +139,17 @@ mod tests {
 
     fn node(stage: Stage, step: Step, inputs: &[usize], parts: usize) -> Node {
         let key = Key::of_bytes(format!("{stage:?} {step:?}").as_bytes());
-        Node { stage, key, run: 0, step, inputs: inputs.to_vec(), used_by: 1, parts: (0, parts), left: true, units: 100 }
+        Node {
+            stage,
+            key,
+            run: 0,
+            step,
+            inputs: inputs.to_vec(),
+            used_by: 1,
+            parts: (0, parts),
+            left: true,
+            units: 100,
+        }
     }
 
     /// One set of so many parts, and two fits with what follows.
@@ -168,9 +178,15 @@ mod tests {
     #[test]
     fn sets_are_dealt_out_and_merged_and_small_jobs_share_a_task() {
         let unknown = pack(&graph(5), &section("{shards: 3}"), &BTreeMap::new(), 100, |_, _| None);
-        assert_eq!(names(&unknown), [("encode", 1, 3), ("merge", 1, 1), ("fit", 1, 2), ("score", 1, 2), ("evaluate", 1, 1)]);
+        assert_eq!(
+            names(&unknown),
+            [("encode", 1, 3), ("merge", 1, 1), ("fit", 1, 2), ("score", 1, 2), ("evaluate", 1, 1)]
+        );
         let long = pack(&graph(5), &section("{pack: 1}"), &BTreeMap::new(), 100, |_, _| Some(61.0));
-        assert_eq!(names(&long), [("encode", 2, 2), ("merge", 1, 1), ("fit", 2, 2), ("score", 2, 2), ("evaluate", 1, 1)]);
+        assert_eq!(
+            names(&long),
+            [("encode", 2, 2), ("merge", 1, 1), ("fit", 2, 2), ("score", 2, 2), ("evaluate", 1, 1)]
+        );
         let one_part = pack(&graph(1), &section("{}"), &BTreeMap::new(), 100, |_, _| None);
         assert_eq!(names(&one_part)[..2], [("encode", 1, 1), ("fit", 1, 2)]);
         let known = pack(&graph(5), &section("{pack: 1}"), &BTreeMap::new(), 100, |_, _| Some(25.0));
