@@ -55,7 +55,7 @@ fn host() -> &'static str {
 /// # Errors
 /// When the folder is missing or not writable, or the disk is full. The error names the path.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    fill_atomic(path, |error| error, |file| file.write_all(bytes))
+    fill_atomic(path, |error| error, |file| file.write_all(bytes).map_err(|error| unwritable(path, &error)))
 }
 
 /// [`write_atomic`] for content that is produced piece by piece; `fail` makes an error of the system's.
@@ -72,8 +72,7 @@ pub fn fill_atomic<E>(
     let call = CALLS.fetch_add(1, Ordering::Relaxed);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let temporary = path.with_file_name(format!(".{name}.{}-{}-{call}{UNFINISHED}", host(), std::process::id()));
-    let named =
-        |error: io::Error| fail(io::Error::new(error.kind(), format!("cannot write {}: {error}", path.display())));
+    let named = |error: io::Error| fail(unwritable(path, &error));
     let written = File::create(&temporary).map_err(&named).and_then(|mut file| {
         fill(&mut file)?;
         file.sync_all().and_then(|()| fs::rename(&temporary, path)).map_err(named)
@@ -83,6 +82,11 @@ pub fn fill_atomic<E>(
         let _ = fs::remove_file(&temporary);
     }
     written
+}
+
+/// The system's errors of a write name no file.
+fn unwritable(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot write {}: {error}", path.display()))
 }
 
 #[cfg(test)]
