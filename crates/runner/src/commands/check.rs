@@ -124,7 +124,8 @@ fn check<'a>(
     slot: &'a OnceCell<Measured>,
 ) -> Result<State<'a>> {
     let measured = match &arguments.read {
-        Some(folder) => Measured::read(lab, guard, folder.as_deref())?,
+        Some(Some(folder)) => Measured::read(guard, folder)?,
+        Some(None) => Measured::read(guard, &lab.results.join(&guard.source.name))?,
         None => Measured::run(lab, guard)?,
     };
     let measured = slot.get_or_init(|| measured);

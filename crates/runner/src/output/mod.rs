@@ -39,8 +39,6 @@ pub struct Outcome {
     pub folder: PathBuf,
     /// What a reader must know beside the numbers: training images, partial and missing sets, failed runs.
     pub notes: Vec<String>,
-    /// Hashes of the training images of all runs.
-    pub train_lists: BTreeSet<String>,
     /// Sets that are not at hand, and how to get them.
     pub missing: BTreeMap<String, String>,
     /// Runs that are not done because the work was stopped.
@@ -192,13 +190,12 @@ pub fn write(
     if results.unfinished.is_empty() && results.failures.is_empty() && drawn.undrawn.is_empty() {
         up_to_date::remember(folder, inputs)?;
     }
-    let Results { finished, failures, unfinished } = results;
+    let Results { failures, unfinished, .. } = results;
     Ok(Outcome {
         name: plan.name.clone(),
         table: record.table,
         folder: folder.to_owned(),
         notes,
-        train_lists: finished.iter().map(|(run, _)| run.sets.train.source().list_key().short()).collect(),
         missing: plan.missing.clone(),
         unfinished,
         failures,

@@ -66,7 +66,6 @@ pub fn known_outcome(plan: &Plan, folder: &Path, inputs: &Inputs) -> Result<Opti
         table: record.table,
         folder: folder.to_owned(),
         notes: record.about.notes,
-        train_lists: plan.runs.iter().map(|run| run.sets.train.source().list_key().short()).collect(),
         missing: plan.missing.clone(),
         unfinished: Vec::new(),
         failures: BTreeMap::new(),

@@ -5,15 +5,16 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use oodlab_evaluation::Record;
+use oodlab_evaluation::record::About;
 use serde_yaml::Value;
 
 use super::shown;
 use crate::baseline::{Baseline, Difference, experiment_file, read};
-use crate::commands::run::execute;
+use crate::commands::run::execute_with;
 use crate::config::{Environment, Request, Source};
 use crate::failure::settings;
 use crate::lab::Lab;
-use crate::numerics;
+use crate::work::limits::WorkArguments;
 
 /// Sections that say what is drawn, not what is measured.
 const DRAWN: [&str; 3] = ["tables", "figures", "comparisons"];
@@ -68,38 +69,34 @@ pub struct Measured {
 }
 
 impl Measured {
-    /// Runs the experiment; stored stages are reused.
+    /// Runs the experiment; stored stages are reused. What failed in an earlier run, perhaps of other code, is tried again.
     pub fn run(lab: &Lab, guard: &Guard<'_>) -> Result<Measured> {
-        let outcome = execute(lab, &guard.source)?;
+        let work = WorkArguments { retry_failed: true, ..WorkArguments::default() };
+        let outcome = execute_with(lab, &guard.source, &work)?;
         outcome.fail_if_any_run_failed()?;
-        let numerics = numerics::describe(lab.gpu.as_ref());
-        let (name, file) = (&guard.source.name, shown(&guard.source.path));
-        let now = Baseline::of(&outcome.table, &outcome.train_lists, name, &file, numerics);
-        Ok(Measured { now, table: outcome.folder.join("table.md"), others: Vec::new() })
+        Measured::read(guard, &outcome.folder)
     }
 
-    /// Reads the results of a finished run; `RESULTS/<experiment>` unless a folder is given.
-    pub fn read(lab: &Lab, guard: &Guard<'_>, folder: Option<&Path>) -> Result<Measured> {
+    /// Reads the results of a finished run.
+    pub fn read(guard: &Guard<'_>, folder: &Path) -> Result<Measured> {
         let name = &guard.source.name;
-        let folder = folder.map_or_else(|| lab.results.join(name), Path::to_owned);
-        let record = Record::read(&folder)?;
+        let record = Record::read(folder)?;
         let about = &record.about;
         if about.experiment != *name {
             return Err(settings(format!(
                 "{}: expected results of the experiment {name:?}, found those of {:?}",
-                shown(&folder),
+                shown(folder),
                 about.experiment
             )));
         }
         if let Some((run, error)) = about.failures.iter().next() {
             let count = about.failures.len();
-            anyhow::bail!("{}: {count} runs failed; the first, {run}: {error}", shown(&folder));
+            anyhow::bail!("{}: {count} runs failed; the first, {run}: {error}", shown(folder));
         }
         // The table's hashes are the first twelve digits of those of the record.
         let trained = about.runs.iter().flat_map(|run| &run.sets).filter(|set| set.role == "train");
         let train_lists: BTreeSet<String> = trained.map(|set| set.list.chars().take(12).collect()).collect();
-        let file = shown(&guard.source.path);
-        let now = Baseline::of(&record.table, &train_lists, name, &file, about.numerics.clone());
+        let now = Baseline::of(&record.table, &train_lists, name, &shown(&guard.source.path), numerics_of(about));
         let wanted = serde_yaml::to_string(&guard.source.base()?.resolved()?)?;
         let others = other_settings(&wanted, &about.config)?;
         Ok(Measured { now, table: folder.join("table.md"), others })
@@ -110,6 +107,13 @@ impl Measured {
         let told = self.others.iter().take(MOST_SETTINGS).cloned();
         told.map(|(key, file, results)| Difference::Settings { key, file, results }).collect()
     }
+}
+
+/// On what the stages were computed: a store may hold work of other machines, whose bits are theirs.
+fn numerics_of(about: &About) -> String {
+    let stages = about.runs.iter().flat_map(|run| &run.stages);
+    let computed: BTreeSet<&str> = stages.filter_map(|stage| Some(stage.computed.get("numerics")?.as_str())).collect();
+    if computed.is_empty() { about.numerics.clone() } else { computed.into_iter().collect::<Vec<_>>().join("; ") }
 }
 
 /// Keys that both have with other values. A key that one version of the program knows and another does not is no difference.
@@ -148,7 +152,24 @@ fn flatten(prefix: &str, value: &Value, keys: &mut BTreeMap<String, String>) -> 
 
 #[cfg(test)]
 mod tests {
+    use oodlab_evaluation::record::{RunAbout, StageAbout};
+
     use super::*;
+
+    #[test]
+    fn work_of_other_machines_is_told_apart() {
+        let stage = |numerics: &str| StageAbout {
+            computed: BTreeMap::from([("numerics".to_owned(), numerics.to_owned())]),
+            ..StageAbout::default()
+        };
+        let of = |stages: Vec<StageAbout>| {
+            let runs = vec![RunAbout { stages, ..RunAbout::default() }];
+            numerics_of(&About { runs, numerics: "this one".into(), ..About::default() })
+        };
+        assert_eq!(of(vec![stage("a"), stage("a"), StageAbout::default()]), "a");
+        assert_eq!(of(vec![stage("b"), stage("a")]), "a; b");
+        assert_eq!(of(vec![]), "this one");
+    }
 
     #[test]
     fn only_settings_that_change_what_is_measured_are_told() {
