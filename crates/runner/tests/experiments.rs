@@ -5,6 +5,7 @@ mod support;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
 use support::Sandbox;
 
 /// Every table and figure with results of the DLSR paper.
@@ -104,4 +105,33 @@ fn every_file_is_valid_without_data() {
         let out = sandbox.ok(&["config", &path.to_string_lossy(), "--store", &store.to_string_lossy()]);
         assert!(out.contains("benchmark: "), "{file}: {out}");
     }
+}
+
+#[test]
+fn every_file_plans_at_the_smallest_scale() {
+    let sandbox = Sandbox::new();
+    let store = sandbox.path("store");
+    for file in experiments() {
+        let path = root().join(&file);
+        let arguments = ["plan", &path.to_string_lossy(), "--smoke", "--json", "--store", &store.to_string_lossy()];
+        let plan: Value = serde_json::from_str(&sandbox.ok(&arguments)).expect("one line of JSON");
+        assert!(plan["runs"].as_u64().is_some_and(|runs| runs > 0), "{file}: {plan}");
+        assert_eq!(plan["missing"], serde_json::json!({}), "{file}");
+    }
+}
+
+#[test]
+fn a_table_of_the_paper_runs_at_the_smallest_scale() {
+    let sandbox = Sandbox::new();
+    let path = root().join("experiments/dlsr/table11.yaml");
+    let arguments = ["run", &path.to_string_lossy(), "--smoke", "--json", "--store", "store", "--results", "results"];
+    let summary: Value = serde_json::from_str(&sandbox.ok(&arguments)).expect("one line of JSON");
+    let detectors: BTreeSet<&str> =
+        summary["rows"].as_array().expect("rows").iter().filter_map(|row| row["detector"].as_str()).collect();
+    assert_eq!(detectors, BTreeSet::from(["autoencoder", "dlsr", "mean-distance", "pca", "vae"]));
+    let folder = sandbox.path(summary["folder"].as_str().expect("a folder"));
+    assert!(folder.ends_with("dlsr/table11-smoke"), "{}", folder.display());
+    let table = std::fs::read_to_string(folder.join("tables/table11.md")).expect("the table");
+    assert!(table.contains("| OOD set | PCA | AutoEncoder | VAE | diffusion |"), "{table}");
+    assert!(table.contains("| fashion-mnist-mini |"), "{table}");
 }
