@@ -138,8 +138,7 @@ impl Planner<'_> {
             .text("benchmark", &sets.benchmark.name)
             .key("sets", &sets.key);
         for contender in &contenders {
-            key = key.text("name", &contender.name);
-            key = key.key("fit", &contender.fit.key()).config("score", &contender.fit.detector().score_config())?;
+            key = key.text("name", &contender.name).key("scoring", &contender.scoring);
         }
         let (cell, experiment, key) = (cell.clone(), experiment.clone(), key.finish());
         Ok(Run { cell, experiment, seed, key, sets, layers, contenders })

@@ -287,7 +287,7 @@ fn needed(lab: &Lab, keep: &[PathBuf]) -> Result<(BTreeSet<(String, String)>, BT
                 needed.insert(("checkpoint".to_owned(), fit.clone()));
                 needed.insert(("fit".to_owned(), fit));
                 for encode in run.sets.scored() {
-                    needed.insert(("score".to_owned(), score_stage(run, contender, encode)?.key().hex()));
+                    needed.insert(("score".to_owned(), score_stage(contender, encode)?.key().hex()));
                 }
             }
         }

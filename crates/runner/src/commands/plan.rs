@@ -89,7 +89,7 @@ fn report(lab: &Lab, plan: Plan, graph: &Graph) -> Result<Report> {
     let runs_left = (0..plan.runs.len()).filter(|&run| !graph.is_finished(run)).count();
     let gpu = lab.gpu.is_some();
     let limits = Limits::new(&WorkArguments::default(), runs_left, rayon::current_num_threads(), gpu);
-    let estimate = Estimate::read(lab, &plan, graph)?;
+    let estimate = Estimate::read(lab, &plan, graph, false)?;
     let mut sums: BTreeMap<&'static str, Sum> = BTreeMap::new();
     let mut stages = Vec::new();
     for (at, node) in graph.nodes.iter().enumerate() {

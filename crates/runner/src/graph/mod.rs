@@ -117,6 +117,7 @@ impl Graph {
     /// Asks the store from the results back to the images: what a stored result was made of is not looked at.
     fn look_up(&mut self, lab: &Lab, plan: &Plan, with_scores: bool) -> Result<()> {
         let mut needed = vec![false; self.nodes.len()];
+        let mut fits: BTreeMap<Key, bool> = BTreeMap::new();
         for at in (0..self.nodes.len()).rev() {
             let node = &self.nodes[at];
             let run = &plan.runs[node.run];
@@ -124,7 +125,22 @@ impl Graph {
             if !asked {
                 continue;
             }
-            let parts = stored(lab, run, node)?;
+            // Without its fit a detector has no scores: most of an unfinished sweep needs no look at the store.
+            let unfitted = match node.step {
+                Step::Score { contender } => {
+                    let fit = &run.contenders[contender].fit;
+                    match fits.get(&fit.key()) {
+                        Some(done) => !done,
+                        None => {
+                            let done = fit.is_done(lab)?;
+                            fits.insert(fit.key(), done);
+                            !done
+                        }
+                    }
+                }
+                _ => false,
+            };
+            let parts = if unfitted { (0, node.parts.1) } else { stored(lab, run, node)? };
             let node = &mut self.nodes[at];
             node.parts = parts;
             node.left = parts.0 < parts.1;
@@ -152,7 +168,7 @@ fn stored(lab: &Lab, run: &Run, node: &Node) -> Result<(usize, usize)> {
         Step::Score { contender } => {
             let (mut there, mut all) = (0, 0);
             for source in run.sets.scored() {
-                let (done, parts) = score_stage(run, &run.contenders[contender], source)?.state(lab)?;
+                let (done, parts) = score_stage(&run.contenders[contender], source)?.state(lab)?;
                 (there, all) = (there + done, all + parts);
             }
             Ok((there, all))
@@ -181,7 +197,7 @@ impl Builder {
             let step = Step::Score { contender: place };
             let images = run.sets.scored().map(FeatureSource::len).sum();
             let inputs = || std::iter::once(fit).chain(encodes[1..].iter().copied()).collect();
-            scores.push(self.add(Stage::Score, scores_key(run, contender)?, at, step, 1, images, inputs));
+            scores.push(self.add(Stage::Score, scores_key(run, contender), at, step, 1, images, inputs));
         }
         let images = run.sets.scored().map(FeatureSource::len).sum();
         Ok(self.add(Stage::Evaluate, Evaluate::new(run)?.key(), at, Step::Evaluate, 1, images, || scores))
@@ -235,12 +251,6 @@ impl Builder {
 }
 
 /// Equal where one detector scores the same sets in the same way.
-fn scores_key(run: &Run, contender: &Contender) -> Result<Key> {
-    Ok(KeyBuilder::new("scores", 1)
-        .key("fit", &contender.fit.key())
-        .config("score", &contender.fit.detector().score_config())?
-        .config("layers", &run.layers)?
-        .number("seed", run.seed)
-        .key("sets", &run.sets.key)
-        .finish())
+fn scores_key(run: &Run, contender: &Contender) -> Key {
+    KeyBuilder::new("scores", 1).key("scoring", &contender.scoring).key("sets", &run.sets.key).finish()
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use oodlab_base::Key;
+use oodlab_base::{Key, KeyBuilder};
 use oodlab_detectors::{CONTROLS, Detector, DetectorError, ScoreSpec};
 use serde_json::json;
 
@@ -21,6 +21,10 @@ pub struct Contender {
     pub control: bool,
     /// Its name in tables: the kind, unless its section has a name.
     pub name: String,
+    /// What its scores depend on beside the fit: settings, layers, seed.
+    pub score_config: serde_json::Value,
+    /// Equal where the same features get the same scores.
+    pub scoring: Key,
 }
 
 /// The detector that an experiment describes.
@@ -112,7 +116,9 @@ impl Planner<'_> {
         detector.check_compute(&self.lab.compute).map_err(misplaced)?;
         let (_, _, layers, seed) = &identity;
         let fit = Fit::new(self.lab, detector, &sets.train, layers, *seed)?;
-        let contender = Arc::new(Contender { fit, control, name });
+        let score_config = json!({ "score": fit.detector().score_config(), "layers": layers, "seed": seed });
+        let scoring = KeyBuilder::new("scoring", 1).key("fit", &fit.key()).config("score", &score_config)?.finish();
+        let contender = Arc::new(Contender { fit, control, name, score_config, scoring });
         self.contenders.insert(identity, contender.clone());
         Ok(contender)
     }

@@ -161,12 +161,9 @@ impl Evaluate {
         let mut key = KeyBuilder::new("evaluate", REVISION)
             .key("sets", &run.sets.key)
             .key("labels", &run.sets.labels)
-            .config("layers", &run.layers)?
-            .number("seed", run.seed)
             .config("intervals", &run.experiment.intervals)?;
         for contender in &run.contenders {
-            key = key.text("name", &contender.name);
-            key = key.key("fit", &contender.fit.key()).config("score", &contender.fit.detector().score_config())?;
+            key = key.text("name", &contender.name).key("scoring", &contender.scoring);
         }
         Ok(Evaluate { key: key.finish() })
     }

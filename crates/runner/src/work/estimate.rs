@@ -17,6 +17,9 @@ use crate::graph::{Graph, Node, Stage};
 use crate::lab::Lab;
 use crate::plan::{Plan, Run};
 
+/// Where rates lie in the store.
+const FOLDER: &str = "rates";
+
 /// Memory of a process that has loaded a network and little else.
 const PROCESS_BYTES: u64 = 200 << 20;
 
@@ -39,8 +42,8 @@ struct Rate {
 /// What is known of the time and memory of a plan's work.
 #[derive(Debug, Default)]
 pub struct Estimate {
-    /// Class of each node of the graph.
-    classes: Vec<Key>,
+    /// Class of each node of the graph; none of finished ones, nor of any where the store knows no rates yet.
+    classes: Vec<Option<Key>>,
     rates: BTreeMap<Key, Rate>,
 }
 
@@ -64,15 +67,17 @@ pub struct Left {
 }
 
 impl Estimate {
-    /// What the store knows of the classes of a graph's work.
-    pub fn read(lab: &Lab, plan: &Plan, graph: &Graph) -> Result<Estimate> {
+    /// What the store knows of the classes of a graph's work. Who will [`Estimate::learn`] needs the classes also where it knows nothing yet.
+    pub fn read(lab: &Lab, plan: &Plan, graph: &Graph, learns: bool) -> Result<Estimate> {
         let mut estimate = Estimate::default();
+        let known = learns || lab.root.join(FOLDER).is_dir();
         for node in &graph.nodes {
-            // Of finished work nothing has to be known.
-            let class = if node.left { class_of(&plan.runs[node.run], node)? } else { String::new() };
-            let key = Key::of_bytes(class.as_bytes());
-            estimate.classes.push(key);
-            if node.left && !estimate.rates.contains_key(&key) {
+            let class = match known && node.left {
+                true => Some(Key::of_bytes(class_of(&plan.runs[node.run], node)?.as_bytes())),
+                false => None,
+            };
+            estimate.classes.push(class);
+            if let Some(key) = class.filter(|key| !estimate.rates.contains_key(key)) {
                 let read = fs_err::read(path(lab, &key)).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
                 estimate.rates.extend(read.map(|rate: Rate| (key, rate)));
             }
@@ -84,21 +89,24 @@ impl Estimate {
     pub fn learn(&mut self, lab: &Lab, plan: &Plan, graph: &Graph, node: usize, outcome: &Outcome, threads: usize) {
         let of = &graph.nodes[node];
         let Ok(class) = class_of(&plan.runs[of.run], of) else { return };
+        let key = Key::of_bytes(class.as_bytes());
+        // Work of the same class is known from now on.
+        self.classes[node] = Some(key);
         let (left, all) = (of.parts_left(), of.parts.1.max(1));
         let units = of.units * left / all;
         // A share of an encoding is not told apart from the whole: the shares add up.
-        let before = self.rates.remove(&self.classes[node]).filter(|_| of.stage == Stage::Encode);
+        let before = self.rates.remove(&key).filter(|_| of.stage == Stage::Encode);
         let rate = match before {
             Some(before) if before.units == units => Rate { seconds: before.seconds + outcome.seconds, ..before },
             _ => Rate { class, units, seconds: outcome.seconds, threads, peak_bytes: outcome.peak_bytes },
         };
         rate.keep(lab, &self.classes[node]);
-        self.rates.insert(self.classes[node], rate);
+        self.rates.insert(key, rate);
     }
 
     /// Seconds that a node will take one worker of so many threads; none where no equal work was measured.
     pub fn seconds(&self, graph: &Graph, node: usize, threads: usize) -> Option<f64> {
-        let rate = self.rates.get(&self.classes[node])?;
+        let rate = self.rates.get(&self.classes[node]?)?;
         let of = &graph.nodes[node];
         let units = (of.units * of.parts_left()) as f64 / of.parts.1.max(1) as f64;
         let speed = threads.max(1) as f64 / rate.threads.max(1) as f64;
@@ -120,7 +128,7 @@ impl Estimate {
 
     /// Memory that a node's job may take, in bytes: what equal work took, or a guess from the sizes.
     pub fn bytes(&self, plan: &Plan, graph: &Graph, node: usize) -> u64 {
-        if let Some(peak) = self.rates.get(&self.classes[node]).and_then(|rate| rate.peak_bytes) {
+        if let Some(peak) = self.classes[node].and_then(|class| self.rates.get(&class)?.peak_bytes) {
             return peak;
         }
         let run = &plan.runs[graph.nodes[node].run];
@@ -191,5 +199,5 @@ fn class_of(run: &Run, node: &Node) -> Result<String> {
 }
 
 fn path(lab: &Lab, class: &Key) -> PathBuf {
-    lab.root.join("rates").join(format!("{}.json", class.short()))
+    lab.root.join(FOLDER).join(format!("{}.json", class.short()))
 }

@@ -96,7 +96,7 @@ pub fn run(
     let mut engine = Engine {
         schedule: Schedule::new(graph, limits.workers, &known),
         pool: Pool::new(limits.workers, limits.threads),
-        estimate: Estimate::read(lab, plan, graph)?,
+        estimate: Estimate::read(lab, plan, graph, true)?,
         watch: Watch::new(lab, plan, graph, folder, limits)?,
         errors: known.iter().map(|(&node, text)| (node, failed::error(text))).collect(),
         orders: BTreeMap::new(),

@@ -51,7 +51,7 @@ fn fit(lab: &Lab, run: &Run, contender: &Contender) -> Result<()> {
 pub fn score(lab: &Lab, run: &Run, contender: &Contender, stages: &mut Stages) -> Result<ScoredContender> {
     let fitted = Fitted { lab, run, contender, loaded: OnceCell::new() };
     let mut score = |source: &FeatureSource| -> Result<Scores> {
-        let stage = score_stage(run, contender, source)?;
+        let stage = score_stage(contender, source)?;
         let part = |rows| source.rows(lab, rows, &run.layers);
         let (scores, note) = stage.run(lab, || fitted.get(), part).with_context(|| stage.label().to_owned())?;
         stages.add(stage.key(), stage.label(), note);
@@ -94,11 +94,9 @@ pub fn evaluate(lab: &Lab, run: &Run) -> Result<Evaluated> {
 }
 
 /// The scoring stage of one detector on one encoded set.
-pub fn score_stage(run: &Run, contender: &Contender, source: &FeatureSource) -> Result<Score> {
-    let detector = contender.fit.detector();
-    let config = serde_json::json!({ "score": detector.score_config(), "layers": run.layers, "seed": run.seed });
+pub fn score_stage(contender: &Contender, source: &FeatureSource) -> Result<Score> {
     let label = format!("score {} with {}", source.name(), contender.name);
-    Score::new(contender.fit.key(), source.key(), &config, source.len(), label)
+    Score::new(contender.fit.key(), source.key(), &contender.score_config, source.len(), label)
 }
 
 /// A fitted detector that is read when the first score has to be computed.
