@@ -8,6 +8,8 @@ mod junit;
 mod markdown;
 mod report;
 mod terminal;
+#[cfg(test)]
+mod tests;
 mod tolerance;
 mod values;
 
