@@ -87,25 +87,28 @@ eval "$(tests/slurm/cluster.sh start "$cluster")"
 local_run tests/slurm/sweep.yaml
 say "the sweep ran here"
 
-# Submitted; one task is killed while it encodes.
+# Submitted; two tasks are killed while they encode: one by Slurm, which asks it first, one by nothing but the signal.
 slurm_run tests/slurm/sweep.yaml --detach
 encode=$(job_of sweep encode)
 fit=$(job_of sweep fit)
 await 60 "a running task" runs "$encode"
 await 60 "a task that reports" test -s "$scratch/slurm/sweep/slurm/001/tasks/encode-0.json"
 scancel --signal=KILL "${encode}_0"
+scancel --batch --signal=KILL "${encode}_1" || echo "slurm: the second task had ended already"
 [ "$(states "$fit" | sort -u)" = PENDING ] || fail "fits wait for encodings"
-say "submitted, and killed a task"
+say "submitted, and killed two tasks"
 
 # A second submission of what is in the queue is none.
-slurm_run tests/slurm/sweep.yaml --detach 2>&1 | tee "$scratch/again.txt" | grep -q "nothing is submitted" || fail "it was submitted twice"
+slurm_run tests/slurm/sweep.yaml --detach >"$scratch/again.txt" 2>&1
+grep -q "nothing is submitted" "$scratch/again.txt" || fail "it was submitted twice"
 [ "$(ls "$scratch/slurm/sweep/slurm")" = 001 ] || fail "there is a second submission"
 
 # The node is drained while fits run, and resumed.
 await 120 "fits" runs "$fit"
 scontrol update nodename=node1 state=drain reason=test
 await 120 "the node to be drained" node_is drained
-"$oodlab" status "$scratch/slurm/sweep" | tee "$scratch/status.txt"
+"$oodlab" status "$scratch/slurm/sweep" >"$scratch/status.txt"
+cat "$scratch/status.txt"
 grep -q "under way" "$scratch/status.txt" || fail "the status of a drained cluster"
 [ -n "$(squeue --noheader)" ] || fail "nothing waits for the drained node"
 scontrol update nodename=node1 state=resume
@@ -115,6 +118,7 @@ say "drained and resumed the node"
 slurm_run tests/slurm/sweep.yaml >"$scratch/followed.txt" 2>&1 || fail "the submission did not end well: $(cat "$scratch/followed.txt")"
 cat "$scratch/followed.txt"
 same sweep
+grep -q "encode .*killed or cancelled" "$scratch/followed.txt" || fail "a killed task is not told"
 [ "$(scontrol show job "$fit" | grep -c ArrayTaskId=)" -ge 2 ] || fail "fits were no array of several tasks"
 [ "$(time_of sweep:fit StartTime first)" -ge "$(time_of sweep:merge EndTime last)" ] || fail "a fit began before its encodings"
 [ "$(time_of sweep:evaluate StartTime first)" -ge "$(time_of sweep:score EndTime last)" ] || fail "metrics began before scores"
