@@ -4,7 +4,7 @@ CARGO ?= cargo
 OODLAB = target/release/oodlab
 SCRATCH = target/check
 
-.PHONY: build quickstart figures test test-all bench-peers bench-data bench-metrics bench-lfdn verify clean
+.PHONY: build quickstart figures test test-all test-slurm bench-peers bench-data bench-metrics bench-lfdn verify clean
 
 build:
 	$(CARGO) build --release --locked
@@ -31,6 +31,10 @@ test:
 # What needs more than Rust: says what is absent.
 test-all: test
 	./tests/all.sh
+
+# A sweep on a Slurm cluster of one node, made for it; part of test-all. Needs root, slurm-wlm and munge.
+test-slurm: build
+	./tests/slurm/run.sh
 
 # Encoder speed beside ONNX Runtime and PyTorch, in one run; sets the peers up in target/peers.
 bench-peers: build

@@ -29,6 +29,13 @@ else
   absent=$((absent + 1))
 fi
 
+if [ "$(id -u)" -eq 0 ] && (PATH=$PATH:/usr/sbin && command -v sbatch slurmctld slurmd munged >/dev/null); then
+  ./tests/slurm/run.sh "$oodlab"
+else
+  echo "absent: Slurm (as root: apt install slurm-wlm munge): no sweep run on a cluster"
+  absent=$((absent + 1))
+fi
+
 if [ -n "${FILES:-}" ] && [ -d "$FILES" ]; then
   "$oodlab" --store "$scratch/store" data import --all --from "$FILES"
   "$oodlab" --store "$scratch/store" data verify

@@ -140,7 +140,25 @@ mod tests {
             variables: &[("OODLAB__SEEDS".to_owned(), "[0, 1]".to_owned())],
             command: &command,
         };
-        insta::assert_snapshot!(script.text());
+        let head = r#"#!/bin/bash
+#SBATCH --job-name=oodlab:dlsr/fig4:fit
+#SBATCH --array=0-11%8
+#SBATCH --output="/home/me/it's here/results/100%%/logs/fit-%a.log"
+#SBATCH --open-mode=append
+#SBATCH --requeue
+#SBATCH --ntasks=1
+#SBATCH --signal=B:USR1@120
+#SBATCH --partition=cpu
+#SBATCH --time=0-01:00:00
+#SBATCH --mem=4096M
+#SBATCH --cpus-per-task=2
+#SBATCH --nice=10
+
+cd '/home/me/it'\''s here' || exit 1
+export OODLAB__SEEDS='[0, 1]'
+"#;
+        let start = "module load gcc\n\n/opt/oodlab --store '/data/my store' work --task \"${SLURM_ARRAY_TASK_ID:-0}\" &\n";
+        assert_eq!(script.text(), format!("{head}{BEFORE}{start}{BEHIND}"));
     }
 
     #[test]
