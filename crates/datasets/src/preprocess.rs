@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::DatasetError;
@@ -24,7 +25,7 @@ use crate::resize::{self, Filter};
 /// assert_eq!((seen.width, seen.height), (224, 224));
 /// # Ok::<(), oodlab_datasets::DatasetError>(())
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Preprocess {
     /// How the size is changed; `squash` when absent.
@@ -46,7 +47,7 @@ pub struct Preprocess {
 }
 
 /// How the size is changed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Resize {
     /// Both sides to the resolution; the aspect ratio is not kept.
@@ -59,7 +60,7 @@ pub enum Resize {
 }
 
 /// What is cut out after resizing.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Crop {
     /// Nothing.

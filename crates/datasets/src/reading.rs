@@ -1,5 +1,6 @@
 //! How picture files become RGB: the choices that change pixels.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What is done with transparency and with the orientation that a camera wrote. The default is what
@@ -14,7 +15,7 @@ pub struct Reading {
 }
 
 /// What becomes of transparency.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Alpha {
     /// The colours are taken as they are, however transparent.
@@ -27,7 +28,7 @@ pub enum Alpha {
 }
 
 /// What becomes of EXIF's orientation tag.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Orientation {
     /// It is not looked at.

@@ -11,6 +11,7 @@ mod passes;
 mod plain;
 mod taps;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::DatasetError;
@@ -21,7 +22,7 @@ use taps::Taps;
 pub(crate) const LARGEST_SIDE: u32 = 16_384;
 
 /// How source pixels are weighted: Pillow's filters by their names.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Filter {
     /// The pixel under the new pixel's centre; never antialiased.

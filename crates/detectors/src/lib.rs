@@ -16,6 +16,7 @@ pub mod pixel_vae;
 mod reconstruction_score;
 mod reconstructor;
 mod registry;
+mod schema;
 mod score;
 mod section;
 mod stored;
@@ -30,6 +31,7 @@ pub use error::DetectorError;
 pub use given::{FitContext, Needs, ScoreContext, Unlabeled};
 pub use reconstruction_score::ReconstructionScore;
 pub use registry::{CONTROLS, build, kinds};
+pub use schema::schema;
 pub use score::ScoreSpec;
 
 /// Samples that a diffusion network scores at once; no score depends on it.

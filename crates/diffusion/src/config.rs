@@ -1,5 +1,6 @@
 //! Sizes of the network and settings of its training.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::DiffusionError;
@@ -80,7 +81,7 @@ impl LfdnConfig {
 }
 
 /// How the learning rate goes on after the warm-up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Rate {
     /// It stays (the paper).
@@ -94,7 +95,7 @@ pub enum Rate {
 ///
 /// A step is one update of the weights: `accumulate` batches of `batch_size` samples. The last step of an epoch takes the batches that are
 /// left, even when they are fewer.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainConfig {
     /// Passes over the training set. Default 150.

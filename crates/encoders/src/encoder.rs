@@ -8,6 +8,7 @@ use oodlab_datasets::{RgbImage, resize};
 use oodlab_features::{Layer, Logits};
 use oodlab_kernels::simd::{self, InstructionSet, SizeError};
 use rayon::prelude::*;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::EncoderError;
@@ -27,7 +28,7 @@ const DEFAULT_RESOLUTION: u32 = 224;
 const RESOLUTIONS: (u32, u32) = (32, 2048);
 
 /// How a tap's map becomes a vector.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Pooling {
     /// The average of each tap's own pixels.
@@ -61,7 +62,7 @@ impl Pooling {
 }
 
 /// The numbers that an encoder computes with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// 32 bits throughout.
@@ -81,7 +82,7 @@ impl Precision {
 }
 
 /// The section `encoder:` of an experiment.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EncoderConfig {
     /// Name of the network; see [`crate::networks`]. Default `efficientnet-lite0`.

@@ -2,6 +2,7 @@
 
 mod record;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::metrics::bootstrap::BootstrapConfig;
@@ -12,7 +13,7 @@ pub use record::{ComparisonError, check, of_record};
 const REPLICATES: std::ops::RangeInclusive<usize> = 100..=100_000;
 
 /// The section `intervals:`: how many times the bootstrap draws, and from which seed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct IntervalSpec {
     /// Replicates; 0 for no bootstrap, at least 100 otherwise.
@@ -48,7 +49,7 @@ impl IntervalSpec {
 }
 
 /// One entry of `comparisons:`: two scores of one experiment, on the same images.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Pair {
     /// `detector/score`, or a detector of a single score.

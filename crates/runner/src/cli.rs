@@ -116,6 +116,8 @@ pub enum Command {
         oodlab config experiments/dlsr/fig4.yaml detector.sample.start=1,3,5 --sweep --cell 2\n\n\
         Everything about files, overrides, presets and sweeps: docs/configuration.md")]
     Config(ConfigArguments),
+    /// Print the JSON schema of experiment files, for editors
+    Schema,
     /// Print the script by which a shell completes commands and options
     #[command(after_help = "Example:\n  oodlab completions bash > ~/.local/share/bash-completion/completions/oodlab")]
     Completions {
@@ -179,7 +181,8 @@ impl Command {
             Command::Run(_) | Command::Work(_) | Command::SlurmTask(_) | Command::Plan(_) => true,
             Command::Check(_) | Command::Verify { .. } => true,
             Command::Cache(_) | Command::Features(_) => true,
-            Command::Config(_) | Command::Completions { .. } | Command::Report(_) | Command::Metrics(_) => false,
+            Command::Config(_) | Command::Report(_) | Command::Metrics(_) => false,
+            Command::Schema | Command::Completions { .. } => false,
             Command::Data(_) | Command::Weights(_) | Command::Status(_) => false,
             Command::Bench(command) => command.has_device(),
         }
@@ -194,6 +197,7 @@ impl Command {
             Command::Work(_) => "work",
             Command::SlurmTask(_) => "slurm-task",
             Command::Config(_) => "config",
+            Command::Schema => "schema",
             Command::Completions { .. } => "completions",
             Command::Check(_) => "check",
             Command::Report(_) => "report",

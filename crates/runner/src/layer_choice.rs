@@ -3,12 +3,13 @@
 use anyhow::Result;
 use oodlab_base::text;
 use oodlab_features::Layer;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::at;
 
 /// A layer by its number, counted from 1, or by its name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected a layer's number (counted from 1) or name")]
 pub enum LayerChoice {
     /// Counted from 1, shallow to deep; the penultimate vector comes behind the taps.

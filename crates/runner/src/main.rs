@@ -76,6 +76,7 @@ fn run(cli: &Cli, bars: &Bars, reporter: &Reporter) -> Result<()> {
         Command::Plan(arguments) => commands::plan::run(&lab()?, arguments, json),
         Command::Status(arguments) => commands::status::run(arguments, bars, json),
         Command::Config(arguments) => commands::config::run(arguments, json),
+        Command::Schema => commands::schema::run(),
         Command::Completions { shell } => commands::completions::run(*shell),
         Command::Check(arguments) => commands::check::run(&lab()?, arguments, json),
         Command::Report(arguments) => commands::report::run(arguments, bars, json),

@@ -7,6 +7,7 @@
 mod fitted;
 
 use oodlab_diffusion::{DiffusionError, LfdnConfig, Objective, Precision, TrainConfig, Training};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -26,7 +27,8 @@ const SCORES: [ReconstructionScore; 3] = [
 ];
 
 /// The section of a configuration.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct AutoencoderConfig {
     /// Sizes of the network; by default the paper's.
     pub network: NetworkConfig,

@@ -1,6 +1,7 @@
 //! DLSR's section of a configuration.
 
 use oodlab_diffusion::{DiffusionError, LfdnConfig, Precision, SampleConfig, Sampler, Schedule, TrainConfig};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -8,7 +9,7 @@ use super::normalise::Normalise;
 use crate::{DetectorError, section};
 
 /// Sizes of the network, apart from the features' width. The defaults are the paper's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct NetworkConfig {
     /// Inner width. Default 1440.
@@ -24,7 +25,8 @@ impl Default for NetworkConfig {
 }
 
 /// DLSR's section of a configuration. The defaults are the paper's; what goes beyond the paper is off.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct DlsrConfig {
     /// Sizes of the network.
     pub network: NetworkConfig,

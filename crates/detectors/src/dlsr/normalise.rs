@@ -1,6 +1,7 @@
 //! How raw pooled features become the vectors that are reconstructed.
 
 use oodlab_features::Features;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::KIND;
@@ -10,7 +11,7 @@ use crate::{DetectorError, Unlabeled};
 const ADDED_TO_DEVIATION: f64 = 1e-5;
 
 /// Which mean and deviation are taken out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Normalise {
     /// Each sample's own, layer by layer: the paper's.

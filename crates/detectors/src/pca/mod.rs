@@ -5,6 +5,7 @@ mod components;
 
 use oodlab_diffusion::tensor_file::{self, TensorFile, Values};
 use oodlab_features::Layer;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -28,7 +29,7 @@ const SCORES: [ReconstructionScore; 3] = [
 ];
 
 /// PCA's section of a configuration: at most one of the two; neither keeps 0.9 of the variance.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PcaConfig {
     /// Number of components.

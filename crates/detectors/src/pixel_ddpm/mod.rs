@@ -8,6 +8,7 @@ mod fitted;
 
 use oodlab_diffusion::pixel::{Ddpm, PixelSampleConfig};
 use oodlab_diffusion::small::{SmallTrainConfig, SmallTraining};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -23,7 +24,7 @@ pub const KIND: &str = "pixel-ddpm";
 const SCORES: [ReconstructionScore; 1] = [ReconstructionScore::Mse];
 
 /// Sizes of the network, apart from the images' side.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PixelDdpmNetwork {
     /// Channels at full size, a multiple of 8 up to 128; twice and four times as many at the half and the quarter. Default 16.
@@ -37,7 +38,8 @@ impl Default for PixelDdpmNetwork {
 }
 
 /// The section of a configuration.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct PixelDdpmConfig {
     /// Sizes.
     pub network: PixelDdpmNetwork,

@@ -5,6 +5,7 @@
 
 use oodlab_diffusion::small::{SmallTrainConfig, SmallTraining, Vae, VaeBody};
 use oodlab_features::Layer;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -20,7 +21,7 @@ pub const KIND: &str = "pixel-vae";
 const SCORES: [ReconstructionScore; 2] = [ReconstructionScore::Mse, ReconstructionScore::Elbo];
 
 /// Sizes of the network, apart from the images' side.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PixelVaeNetwork {
     /// Channels of the first map, 1 to 256; the next have twice and four times as many. Default 32.
@@ -36,7 +37,8 @@ impl Default for PixelVaeNetwork {
 }
 
 /// The section of a configuration.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct PixelVaeConfig {
     /// Sizes.
     pub network: PixelVaeNetwork,

@@ -1,13 +1,14 @@
 //! The autoencoder's section of a configuration.
 
 use oodlab_diffusion::small::{SmallTrainConfig, Vae, VaeBody};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{DetectorError, section};
 
 /// Sizes of the network, apart from the features' width.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct VaeNetwork {
     /// Width of all inner layers, 1 to 8192. Default 512.
@@ -23,7 +24,8 @@ impl Default for VaeNetwork {
 }
 
 /// The section.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct VaeConfig {
     /// Sizes.
     pub network: VaeNetwork,

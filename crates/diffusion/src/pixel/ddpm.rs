@@ -4,6 +4,7 @@
 use candle_core::{Device, Tensor};
 use oodlab_base::{Cancel, Seed, Stream, Task};
 use oodlab_kernels::normal;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -16,7 +17,7 @@ const STEPS: usize = 1000;
 const BETAS: (f64, f64) = (1e-4, 0.02);
 
 /// How a sample is reconstructed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PixelSampleConfig {
     /// Step to which the sample is noised, 1 to 999. Default 250.

@@ -1,7 +1,9 @@
 //! Settings of a reconstruction.
 
+use std::borrow::Cow;
 use std::fmt;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -11,7 +13,7 @@ use crate::DiffusionError;
 const MOST_DRAWS: usize = 10_000;
 
 /// Which reading of the sampler.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Variant {
     /// The paper's equations.
@@ -22,7 +24,7 @@ pub enum Variant {
 }
 
 /// How the state goes from one step to the next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Method {
     /// Song et al. 2021, equation 12, with `eta`.
@@ -59,6 +61,17 @@ impl Serialize for Stride {
     }
 }
 
+impl JsonSchema for Stride {
+    fn schema_name() -> Cow<'static, str> {
+        "Stride".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [{ "type": "integer", "minimum": 1 }, { "const": "random" }],
+            "description": "Steps that one step of the sampler goes down, or `random`." })
+    }
+}
+
 impl<'de> Deserialize<'de> for Stride {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Stride, D::Error> {
         struct NumberOrWord;
@@ -85,7 +98,7 @@ impl<'de> Deserialize<'de> for Stride {
 }
 
 /// How a sample is reconstructed. The defaults are the released program's, with the paper's equations.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SampleConfig {
     /// Step to which the sample is noised, 1 to T - 1. Default 3.

@@ -2,6 +2,7 @@
 
 use candle_core::{Device, Tensor, Var};
 use oodlab_base::{KeyBuilder, Seed, Stream};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -39,7 +40,7 @@ pub trait SmallNetwork: Sync {
 }
 
 /// Settings of a small network's training.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SmallTrainConfig {
     /// Passes over the training set.

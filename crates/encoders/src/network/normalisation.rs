@@ -1,12 +1,13 @@
 //! How pixels become a network's input.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The largest mean or deviation that pixels in 0..1 are taken to have, with room for unusual scalings.
 const LARGEST: f64 = 2.0;
 
 /// Mean and deviation of each channel, for pixels scaled to 0..1: normalised = (pixel / 255 - mean) / deviation.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Normalisation {
     /// Subtracted, red, green, blue.

@@ -11,6 +11,7 @@ mod setting;
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::metrics::Metric;
@@ -21,7 +22,7 @@ pub use file::{Block, Convention, Method, PublishedTable, Setting, Source};
 pub use library::Library;
 
 /// Which published table stands beside ours, and how its names match.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PublishedChoice {
     /// Name of a file in `datasets/published/`, without `.yaml`.

@@ -4,12 +4,13 @@ use std::fmt;
 use std::str::FromStr;
 
 use oodlab_base::text;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Row, SWEEP_PREFIX};
 
 /// A property of a row of the result table, by the name that experiment files give it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub enum Field {
     /// Name of the experiment.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use oodlab_base::text;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::field::Field;
@@ -18,7 +19,7 @@ use crate::published::PublishedChoice;
 /// assert_eq!(spec.check(), Ok(()));
 /// # Ok::<(), serde_yaml::Error>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TableSpec {
     /// Its name: the files `tables/<name>.md`, `.tex`, `.csv`.
@@ -56,7 +57,7 @@ pub struct TableSpec {
 }
 
 /// What stands behind a value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Uncertainty {
     /// `± deviation` over seeds (divided by n); nothing with one seed.
@@ -69,7 +70,7 @@ pub enum Uncertainty {
 }
 
 /// Among which values the best is marked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Best {
     /// Those of a column that were measured on the same task.
@@ -81,18 +82,18 @@ pub enum Best {
 }
 
 /// One value or several; numbers and truth values are kept as their text.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(from = "RawChoice", into = "Vec<String>")]
 pub struct Choice(pub Vec<String>);
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(untagged)]
 enum RawChoice {
     One(Scalar),
     Many(Vec<Scalar>),
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(untagged)]
 enum Scalar {
     Truth(bool),

@@ -14,6 +14,7 @@ pub mod metrics;
 pub mod plan;
 pub mod report;
 pub mod run;
+pub mod schema;
 pub mod shard;
 pub mod status;
 pub mod verify;

@@ -1,11 +1,12 @@
 //! A detector that stands beside the experiment's own in every table.
 
 use oodlab_base::text;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// A control: the name of a kind with its defaults, or a section like that of `detector`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Control {
     /// A kind: `mean-distance`.

@@ -8,6 +8,7 @@ use oodlab_detectors::CONTROLS;
 use oodlab_evaluation::comparisons::{IntervalSpec, Pair};
 use oodlab_evaluation::figures::{FigureKind, FigureSpec, ProjectionSpec, Selection, View};
 use oodlab_evaluation::table::TableSpec;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::control::{self, Control};
@@ -18,7 +19,7 @@ use crate::launch::slurm::SlurmSection;
 use crate::layer_choice::LayerChoice;
 
 /// Which encoder layers the detectors see, and how much each weighs in the per-layer scores.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FeatureSection {
     /// Layers by number, counted from 1, or by name (`stage2`, `penultimate`); all taps when absent.
@@ -30,7 +31,7 @@ pub struct FeatureSection {
 }
 
 /// How many images are read, in the set's order; all when absent.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Limit {
     /// In-distribution training images.
@@ -45,7 +46,7 @@ pub struct Limit {
 }
 
 /// One experiment: a file with its overrides.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Experiment {
     /// Name of a file in `datasets/benchmarks/`.

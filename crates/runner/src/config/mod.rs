@@ -14,6 +14,7 @@ mod place;
 pub mod presets;
 pub mod request;
 mod resolve;
+pub mod schema;
 mod smoke;
 pub mod sweep;
 mod tree;
@@ -134,7 +135,7 @@ impl Source {
     /// When the experiment is not valid.
     pub fn describe(&self, cell: &Cell) -> Result<Vec<origin::Setting>> {
         let resolver = self.resolver();
-        let experiment = if cell.overrides.is_empty() { resolver.base()? } else { resolver.cell(cell)? };
+        let experiment = if cell.overrides.is_empty() { resolver.base()? } else { self.cell(&cell.overrides)?.1 };
         let layers = resolver.layers_of(&cell.overrides)?;
         let resolved = experiment.resolved().map_err(|error| explain::locate(&layers, error))?;
         origin::settings_of(&layers::kept(&layers), &resolved)

@@ -216,3 +216,7 @@ fn settled(mut layers: Vec<Layer>, merged: &Tree) -> Vec<Layer> {
     }
     layers
 }
+
+#[cfg(test)]
+#[path = "resolve_tests.rs"]
+mod tests;

@@ -3,13 +3,14 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Values;
 use crate::metrics::{Metric, Positive};
 
 /// `kind: roc`.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RocSpec {
     /// Whether each curve gets its pointwise 95 % band: of the share of OOD caught at each share of ID rejected, by 400 stratified
@@ -18,7 +19,7 @@ pub struct RocSpec {
 }
 
 /// `kind: pr`.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PrSpec {
     /// Which class is positive: `ood`, `id` or `both` (two figures), the default.
@@ -28,7 +29,7 @@ pub struct PrSpec {
 }
 
 /// Which class is positive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Direction {
     /// Out-of-distribution.
@@ -51,17 +52,17 @@ impl Direction {
 }
 
 /// `kind: histogram`: no keys of its own.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HistogramSpec {}
 
 /// `kind: density`: no keys of its own.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DensitySpec {}
 
 /// `kind: sweep`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SweepSpec {
     /// The swept key on the horizontal axis, without `sweep.`; the only one when absent.
@@ -79,7 +80,7 @@ impl Default for SweepSpec {
 }
 
 /// Which rows of the table are drawn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Over {
     /// Means over groups of sets.
@@ -90,7 +91,7 @@ pub enum Over {
 }
 
 /// `kind: heatmap`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HeatmapSpec {
     /// The swept key along the horizontal axis; the first of two when absent.
@@ -110,7 +111,7 @@ impl Default for HeatmapSpec {
 }
 
 /// `kind: bars`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BarsSpec {
     /// What stands along the axis; sets when absent.
@@ -128,7 +129,7 @@ impl Default for BarsSpec {
 }
 
 /// A property of a row of the table.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub enum Facet {
     /// Its OOD set.
@@ -201,7 +202,7 @@ impl From<Facet> for String {
 }
 
 /// `kind: loss`.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LossSpec {
     /// Names of the curves, such as `loss`; all when absent.
@@ -209,7 +210,7 @@ pub struct LossSpec {
 }
 
 /// `kind: steps`.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct StepsSpec {
     /// The score without its step, such as `mse` for `mse-t10`, `mse-t20`, a figure each; every one that there is when absent.
@@ -217,7 +218,7 @@ pub struct StepsSpec {
 }
 
 /// `kind: layers`.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LayersSpec {
     /// The score without its layer, such as `mfsim` for `mfsim-layer1`, `mfsim-layer2`, a figure each; every one that there is when absent.
@@ -225,7 +226,7 @@ pub struct LayersSpec {
 }
 
 /// `kind: projection`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProjectionSpec {
     /// `pca` (the default) or `tsne`.
@@ -245,7 +246,7 @@ impl Default for ProjectionSpec {
 }
 
 /// How samples come into two dimensions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum View {
     /// The first two principal components.
@@ -267,7 +268,7 @@ impl View {
 }
 
 /// `kind: contact-sheet`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ContactSheetSpec {
     /// Images of each set with the highest scores.

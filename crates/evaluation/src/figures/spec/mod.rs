@@ -2,6 +2,7 @@
 
 mod kinds;
 mod read;
+mod schema;
 mod selection;
 
 use serde::{Deserialize, Serialize};

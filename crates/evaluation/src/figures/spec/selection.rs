@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::table::Row;
 
 /// What is shown; a key that is absent leaves everything in.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Selection {
     /// Protocols: `native`, `matched`.
@@ -64,7 +65,7 @@ impl Selection {
 }
 
 /// One value or a list: texts, numbers and truth values, compared as texts and, where both are numbers, as numbers. None is all.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Value", into = "Vec<String>")]
 pub struct Values(pub Vec<String>);
 

@@ -46,6 +46,9 @@ pub fn rows(section: &Value, place: &str) -> Result<Vec<Row>> {
     };
     let Section { count, seed, keys } = Section::deserialize(section).map_err(|error| at(place, &error.to_string()))?;
     let count = count.ok_or_else(|| at(&format!("{place}.count"), "key \"count\" is missing: the number of draws"))?;
+    if !(1..=MOST_CELLS).contains(&count) {
+        return Err(at(&format!("{place}.count"), &format!("{count} draws, expected 1 to {MOST_CELLS}")));
+    }
     let place_of_keys = format!("{place}.keys");
     let keys = keys.filter(|keys| !keys.is_empty()).ok_or_else(|| {
         at(
@@ -53,9 +56,6 @@ pub fn rows(section: &Value, place: &str) -> Result<Vec<Row>> {
             "expected settings with ranges, as in {detector.train.learning_rate: {log: [1.0e-5, 1.0e-3]}}",
         )
     })?;
-    if !(1..=MOST_CELLS).contains(&count) {
-        return Err(at(&format!("{place}.count"), &format!("{count} draws, expected 1 to {MOST_CELLS}")));
-    }
     let mut drawn: Vec<Row> = vec![Row::new(); count];
     for (key, range) in &keys {
         check_key(key, &place_of_keys)?;
