@@ -96,7 +96,7 @@ impl Prepared {
         let graph = Graph::new(lab, &plan, true)?;
         let folder = output::prepare(lab, &plan)?;
         let known = if retry_failed { BTreeMap::new() } else { failed::read(&folder)?.of(&graph) };
-        let estimate = Estimate::read(lab, &plan, &graph)?;
+        let estimate = Estimate::read(lab, &plan, &graph, false)?;
         let seconds = |wave, node| estimate.seconds(&graph, node, usize::from(section.resources(wave).cpus));
         let waves = pack(&graph, section, &known, queue::max_array(), seconds);
         Ok(Prepared { plan, graph, waves })
