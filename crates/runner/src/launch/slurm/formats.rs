@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A time limit in whole seconds, at least one: `90m`, `1h30m`, `2d`, or Slurm's own `MM:SS`, `HH:MM:SS`, `D-HH`, `D-HH:MM:SS`; a number
@@ -155,9 +156,9 @@ impl fmt::Display for Gpus {
 }
 
 /// A value of a file: text, or a bare number.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(untagged)]
-enum Written {
+pub(super) enum Written {
     Number(u64),
     Text(String),
 }

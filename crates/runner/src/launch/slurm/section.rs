@@ -1,12 +1,13 @@
 //! The section `slurm:` of an experiment: what each task of it asks the cluster for. In no stage's key: results do not depend on it.
 
 use clap::ValueEnum;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::formats::{Gpus, Memory, TimeLimit};
+use super::formats::{Gpus, Memory, TimeLimit, Written};
 
 /// `slurm:` of an experiment file. What is absent is the cluster's default, unless said.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SlurmSection {
     /// Partition.
@@ -23,15 +24,18 @@ pub struct SlurmSection {
     pub constraint: Option<String>,
     /// Time limit of a task: `90m`, `1h30m`, `2-00:00:00`. A task that reaches it goes on in a new one.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Written>")]
     pub time: Option<TimeLimit>,
     /// Memory of a task: `16G`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Written>")]
     pub memory: Option<Memory>,
     /// Processors of a task, which are its threads too; 1 when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpus: Option<u16>,
     /// GPUs of every task: `1`, or `a100:1`. One device for the whole experiment: it is part of the keys.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Written>")]
     pub gpus: Option<Gpus>,
     /// Tasks of a stage that run at once, at most.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -73,7 +77,7 @@ pub struct SlurmSection {
 }
 
 /// What may differ from stage to stage.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct StageSection {
     /// Partition.
@@ -84,9 +88,11 @@ pub struct StageSection {
     pub qos: Option<String>,
     /// Time limit of a task.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Written>")]
     pub time: Option<TimeLimit>,
     /// Memory of a task.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Written>")]
     pub memory: Option<Memory>,
     /// Processors of a task.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -103,7 +109,7 @@ pub struct StageSection {
 }
 
 /// Where an experiment is planned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PlanPlace {
     /// By the process that the user starts, on the login node.
