@@ -157,7 +157,8 @@ mod tests {
 cd '/home/me/it'\''s here' || exit 1
 export OODLAB__SEEDS='[0, 1]'
 "#;
-        let start = "module load gcc\n\n/opt/oodlab --store '/data/my store' work --task \"${SLURM_ARRAY_TASK_ID:-0}\" &\n";
+        let start =
+            "module load gcc\n\n/opt/oodlab --store '/data/my store' work --task \"${SLURM_ARRAY_TASK_ID:-0}\" &\n";
         assert_eq!(script.text(), format!("{head}{BEFORE}{start}{BEHIND}"));
     }
 
