@@ -100,7 +100,7 @@ impl Estimate {
             Some(before) if before.units == units => Rate { seconds: before.seconds + outcome.seconds, ..before },
             _ => Rate { class, units, seconds: outcome.seconds, threads, peak_bytes: outcome.peak_bytes },
         };
-        rate.keep(lab, &self.classes[node]);
+        rate.keep(lab, &key);
         self.rates.insert(key, rate);
     }
 
