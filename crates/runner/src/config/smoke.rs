@@ -34,11 +34,6 @@ const COSTLY: [(&str, u64); 10] = [
     ("components", 8),
 ];
 
-/// What a table may choose by its `where`, of things that are others when everything is small.
-const TABLE_CHOICES: &[&str] = &["benchmark", "id_set", "group", "set", "cell", "seed"];
-/// The same of a figure.
-const FIGURE_CHOICES: &[&str] = &["group", "set", "cell", "seed", "sweep"];
-
 /// The layers that shrink an experiment; they go over all others. What is small already is left alone.
 pub fn layers(tree: &Tree) -> Vec<Layer> {
     let mut layers = Vec::new();
@@ -71,30 +66,8 @@ pub fn layers(tree: &Tree) -> Vec<Layer> {
     if let Some(Value::Array(controls)) = tree.get("controls") {
         values.insert("controls".into(), controls.iter().map(|control| smaller_control(control, count)).collect());
     }
-    for (word, own) in [("tables", TABLE_CHOICES), ("figures", FIGURE_CHOICES)] {
-        if let Some(Value::Array(entries)) = tree.get(word) {
-            values.insert(word.to_owned(), entries.iter().map(|entry| without_choices(entry, own)).collect());
-        }
-    }
     layers.push(Layer::plain(SMOKE, values));
     layers
-}
-
-/// A table or figure without published numbers, and without its choice of sets, cells and seeds: there are others now.
-fn without_choices(entry: &Value, choices: &[&str]) -> Value {
-    let mut entry = entry.clone();
-    if let Value::Object(keys) = &mut entry {
-        keys.remove("published");
-        if let Some(Value::Object(conditions)) = keys.get_mut("where") {
-            // A mean over sets is one of the choices that can still be made.
-            let is_mean = |value: &Value| value.as_str() == Some("mean");
-            conditions.retain(|key, value| {
-                let chosen = choices.contains(&key.as_str()) || key.starts_with("sweep.");
-                !chosen || key == "set" && is_mean(value)
-            });
-        }
-    }
-    entry
 }
 
 /// The network that the program carries, pooled as before.
@@ -299,16 +272,6 @@ mod tests {
         let controls = &found["controls"];
         assert_eq!((&controls[0], &controls[2]), (&json!("mean-distance"), &json!({"kind": "pca", "variance": 0.5})));
         assert_eq!((&controls[1]["kind"], &controls[1]["network"]["latent"]), (&json!("vae"), &json!(8)));
-    }
-
-    #[test]
-    fn tables_and_figures_choose_no_sets_that_are_not_there() {
-        let found = small(
-            "tables: [{name: t, where: {set: cifar100, group: near, score: mse}, published: {table: x}}, {where: {set: mean}}]\n\
-            figures: [{kind: roc, where: {set: svhn, sweep: {a: 1}, protocol: native}}]",
-        );
-        assert_eq!(found["tables"], json!([{"name": "t", "where": {"score": "mse"}}, {"where": {"set": "mean"}}]));
-        assert_eq!(found["figures"], json!([{"kind": "roc", "where": {"protocol": "native"}}]));
     }
 
     #[test]
