@@ -16,6 +16,7 @@ pub mod request;
 mod resolve;
 pub mod schema;
 mod smoke;
+mod smoke_output;
 pub mod sweep;
 mod tree;
 mod values;

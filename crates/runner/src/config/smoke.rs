@@ -7,12 +7,13 @@ use serde_json::{Map, Value, json};
 
 use super::control::{self, Control};
 use super::layers::{Layer, SECTIONS};
+use super::smoke_output;
 use super::tree::{self, Tree};
 
 /// Origin of what is shrunk.
 const SMOKE: &str = "smoke";
 /// The benchmark of the images that the program carries.
-const BENCHMARK: &str = "mini";
+pub const BENCHMARK: &str = "mini";
 /// Layers of the network that the program carries.
 const TAPS: usize = 5;
 /// Most images of each kind.
@@ -40,6 +41,7 @@ pub fn layers(tree: &Tree) -> Vec<Layer> {
     let mut values = Tree::new();
     if tree.get("benchmark").is_some_and(|benchmark| benchmark != BENCHMARK) {
         values.insert("benchmark".into(), BENCHMARK.into());
+        values.extend(smoke_output::sections(tree));
     }
     let pixels = tree::get(tree, "encoder.network").is_some_and(|network| network == oodlab_encoders::PIXELS);
     let mut count = None;
