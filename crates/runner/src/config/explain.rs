@@ -20,12 +20,11 @@ impl Provider for Layer {
     }
 
     fn data(&self) -> figment::Result<Map<Profile, Dict>> {
-        Ok(Profile::Default.collect(Dict::from_iter(
-            self.values
-                .iter()
-                .map(|(key, value)| Ok((key.clone(), figment::value::Value::serialize(value)?)))
-                .collect::<figment::Result<Vec<_>>>()?,
-        )))
+        let mut values = Dict::new();
+        for (key, value) in &self.values {
+            values.insert(key.clone(), figment::value::Value::serialize(value)?);
+        }
+        Ok(Profile::Default.collect(values))
     }
 }
 

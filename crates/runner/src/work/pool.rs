@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -86,11 +86,8 @@ impl Pool {
 
     /// The next event, or none within the time.
     pub fn wait(&self, time: Duration) -> Option<Event> {
-        match self.events.recv_timeout(time) {
-            Ok(event) => Some(event),
-            // The pool holds a sender itself.
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        }
+        // Nothing but the time can be over: the pool holds a sender itself.
+        self.events.recv_timeout(time).ok()
     }
 
     /// Buries a worker that died; says how it ended, and its last words.
