@@ -44,7 +44,7 @@ pub struct CheckArguments {
     /// Every baseline below results/baselines
     #[arg(long)]
     pub all: bool,
-    /// Compute nothing: read what a run left in RESULTS/<experiment>, or in the folder =DIR
+    /// Compute nothing: read what a run left in RESULTS/EXPERIMENT, or in the folder =DIR
     #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true)]
     pub read: Option<Option<PathBuf>>,
     /// Write the baseline, and a Markdown table beside it, when it differs; --tolerance and --no-exact are kept in it
