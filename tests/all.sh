@@ -36,6 +36,9 @@ else
   absent=$((absent + 1))
 fi
 
+echo "200 kills over a sweep of 50 cells"
+OODLAB_KILLS=${OODLAB_KILLS:-200} OODLAB_CELLS=50 cargo test --release --locked --workspace --test kills kills_at_random
+
 if [ -n "${FILES:-}" ] && [ -d "$FILES" ]; then
   "$oodlab" --store "$scratch/store" data import --all --from "$FILES"
   "$oodlab" --store "$scratch/store" data verify
