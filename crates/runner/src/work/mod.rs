@@ -201,8 +201,13 @@ impl Engine<'_> {
             }
             let order = self.orders[&run].clone();
             let run_folder = crate::output::run_folder(self.folder, planned);
-            let message =
-                Job { id: job, order, run: planned.key.hex(), step: task.step, folder: absolute(&run_folder)? };
+            let message = Job {
+                id: job,
+                order,
+                run: planned.key.hex(),
+                step: task.step,
+                folder: std::path::absolute(&run_folder)?,
+            };
             *self.attempts.entry(job).or_default() += 1;
             self.watch.gave(worker, &self.graph.nodes[task.node].label(self.plan));
             self.pool.give(self.lab, worker, message)?;
@@ -289,9 +294,4 @@ impl Engine<'_> {
         }
         ending
     }
-}
-
-/// Workers have the same working folder, but a job may be done elsewhere.
-fn absolute(folder: &Path) -> Result<std::path::PathBuf> {
-    Ok(std::path::absolute(folder)?)
 }

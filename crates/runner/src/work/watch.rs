@@ -117,7 +117,7 @@ impl<'a> Watch<'a> {
             return Ok(());
         }
         let left = estimate.left(self.graph, Some(schedule), self.status.threads);
-        let workers = self.status.workers.min(left_runs(&self.status).max(1)) as f64;
+        let workers = self.status.workers.min(self.status.runs.left().max(1)) as f64;
         self.status.seconds_left = (left.seconds > 0.0 || left.unknown == 0).then_some(left.seconds / workers);
         self.count(schedule);
         self.status.jobs = pool.busy().filter_map(|(worker, _)| self.job(worker)).collect();
@@ -175,10 +175,6 @@ impl<'a> Watch<'a> {
         (self.status.updated, self.written) = (now(), Instant::now());
         self.status.write(self.folder)
     }
-}
-
-fn left_runs(status: &Status) -> usize {
-    status.runs.left()
 }
 
 /// A worker's word for what it counts, as the bars take it.
