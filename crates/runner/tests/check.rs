@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use serde_json::{Value, json};
-use support::{SMALL, Sandbox};
+use support::{SMALL, Sandbox, copy};
 
 const BASELINE: &str = "results/baselines/small.json";
 /// AUROC and FPR95 of this row are neither 0 nor 1, so that they can move both ways.
@@ -31,18 +31,6 @@ fn finished() -> Sandbox {
         copy(&ran().path(folder), &sandbox.path(folder));
     }
     sandbox
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("made");
-    for entry in std::fs::read_dir(from).expect("a folder").flatten() {
-        let (from, to) = (entry.path(), to.join(entry.file_name()));
-        if from.is_dir() {
-            copy(&from, &to);
-        } else {
-            std::fs::copy(&from, &to).expect("copied");
-        }
-    }
 }
 
 fn baseline(sandbox: &Sandbox) -> Value {

@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
-use support::{SMALL, Sandbox, wait_until};
+use support::{SMALL, Sandbox, copy, wait_until};
 
 const RUN: [&str; 8] = ["run", "small.yaml", "--store", "store", "--results", "results", "--threads", "2"];
 const GUARDED: [&str; 2] = ["table.csv", "scores.parquet"];
@@ -36,18 +36,6 @@ fn finished() -> Sandbox {
         copy(&untroubled().path(folder), &sandbox.path(folder));
     }
     sandbox
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("made");
-    for entry in std::fs::read_dir(from).expect("a folder").flatten() {
-        let (from, to) = (entry.path(), to.join(entry.file_name()));
-        if from.is_dir() {
-            copy(&from, &to);
-        } else {
-            std::fs::copy(&from, &to).expect("copied");
-        }
-    }
 }
 
 fn guarded(folder: &Path) -> Vec<Vec<u8>> {
