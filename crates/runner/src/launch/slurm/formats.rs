@@ -230,7 +230,7 @@ mod tests {
         assert_eq!(read("512M").map(Memory::bytes), Ok(512 << 20));
         assert_eq!(read("1.5T").map(|memory| memory.to_string()), Ok("1572864M".to_owned()));
         assert_eq!(read("16 GiB").map(Memory::bytes), read("16g").map(Memory::bytes));
-        assert_eq!(read("1.0000001M").map(|memory| memory.to_string()), Ok("2M".to_owned()));
+        assert_eq!(read("1.00001M").map(|memory| memory.to_string()), Ok("2M".to_owned()));
         for wrong in ["", "16", "G", "-1G", "0G", "1K", "1e3G", "9999999T", "1..5G"] {
             assert!(read(wrong).is_err_and(|told| told.contains("16G")), "{wrong}");
         }
