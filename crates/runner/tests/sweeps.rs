@@ -85,6 +85,21 @@ fn a_run_that_is_out_of_time_says_so_and_goes_on_later() {
 }
 
 #[test]
+fn tables_of_what_is_finished_are_there_while_the_rest_goes_on() {
+    let sandbox = sandbox("{detector.train.epochs: [2, 1000000]}");
+    let mut child = sandbox.command(&run(&["--workers", "2"])).spawn().expect("the program starts");
+    let table = || std::fs::read_to_string(sandbox.path("results/sweep/table.md")).unwrap_or_default();
+    assert!(support::wait_until(&mut child, || table().contains("1 of 2 runs are finished")), "{}", table());
+    assert!(rows(&sandbox) > 2 && !sandbox.path("results/sweep/record.json").exists());
+    let status = sandbox.ok(&["status", "results/sweep"]);
+    assert!(status.contains("running") && status.contains("1 done") && status.contains("fit dlsr"), "{status}");
+    assert!(sandbox.fails(1, &["report", "results/sweep"]).contains("record.json"));
+    child.kill().expect("kill -9");
+    child.wait().expect("reaped");
+    assert!(sandbox.fails(1, &["status", "results/sweep"]).contains("not running any more"));
+}
+
+#[test]
 fn a_plan_tells_what_is_left_and_how_long_it_takes() {
     let sandbox = sandbox(GOOD);
     let plan = |more: &[&str]| sandbox.ok(&[&["plan", "sweep.yaml", "--store", "store"], more].concat());

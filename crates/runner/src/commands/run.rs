@@ -122,11 +122,7 @@ pub fn execute_with(lab: &Lab, source: &Source, arguments: &WorkArguments) -> Re
     for run in (0..plan.runs.len()).filter(|&run| graph.is_finished(run)) {
         progress.take(run)?;
     }
-    let ending = if graph.nodes.iter().any(|node| node.left) {
-        work::run(lab, &plan, &graph, &folder, &limits, &mut progress)?
-    } else {
-        Ending::nothing_left()
-    };
+    let ending = work::run(lab, &plan, &graph, &folder, &limits, &mut progress)?;
     lab.run_log.close();
     // One run alone: its error is the program's.
     if plan.runs.len() == 1
@@ -153,6 +149,8 @@ struct Progress<'a> {
     plan: &'a Plan,
     folder: &'a Path,
     finished: BTreeMap<usize, Evaluated>,
+    /// Whether something finished since tables were written.
+    changed: bool,
     written: Instant,
     /// What the last rewriting of the tables took.
     cost: Duration,
@@ -161,7 +159,7 @@ struct Progress<'a> {
 impl<'a> Progress<'a> {
     fn new(lab: &'a Lab, source: &'a Source, plan: &'a Plan, folder: &'a Path) -> Progress<'a> {
         let (finished, written, cost) = (BTreeMap::new(), Instant::now(), Duration::ZERO);
-        Progress { lab, source, plan, folder, finished, written, cost }
+        Progress { lab, source, plan, folder, finished, changed: false, written, cost }
     }
 
     /// Reads the metrics of a finished run.
@@ -201,15 +199,21 @@ impl Listener for Progress<'_> {
     }
 
     fn finished(&mut self, run: usize) -> Result<()> {
-        self.take(run)?;
+        self.changed = true;
+        self.take(run)
+    }
+
+    fn tick(&mut self) -> Result<()> {
         let pause = TABLES_EVERY.max(self.cost * WRITING_SHARE);
-        if self.finished.len() == self.plan.runs.len() || self.written.elapsed() < pause {
+        // What is written when all is done, is written with scores and figures.
+        let last = self.finished.len() == self.plan.runs.len();
+        if !self.changed || last || self.written.elapsed() < pause {
             return Ok(());
         }
         let began = Instant::now();
         let finished = self.finished.iter().map(|(&run, evaluated)| (&self.plan.runs[run], evaluated.clone()));
         output::write_tables(self.plan, self.folder, finished.collect())?;
-        (self.written, self.cost) = (Instant::now(), began.elapsed());
+        (self.changed, self.written, self.cost) = (false, Instant::now(), began.elapsed());
         Ok(())
     }
 }

@@ -52,6 +52,8 @@ pub trait Listener {
     fn started(&mut self, run: usize) -> Result<()>;
     /// The metrics of a run have come into the store.
     fn finished(&mut self, run: usize) -> Result<()>;
+    /// Some time went by.
+    fn tick(&mut self) -> Result<()>;
 }
 
 /// How the work ended.
@@ -62,13 +64,6 @@ pub struct Ending {
     pub left: Vec<usize>,
     /// Why it was stopped, if it was.
     pub stopped: Option<Stop>,
-}
-
-impl Ending {
-    /// Of work of which nothing was left.
-    pub fn nothing_left() -> Ending {
-        Ending { failures: BTreeMap::new(), left: Vec::new(), stopped: None }
-    }
 }
 
 /// Why work was stopped before its end.
@@ -179,6 +174,7 @@ impl Engine<'_> {
                 None => {}
             }
             self.watch.tick(&self.schedule, &self.pool, &self.estimate)?;
+            self.listener.tick()?;
         }
     }
 

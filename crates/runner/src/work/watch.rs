@@ -94,6 +94,12 @@ impl<'a> Watch<'a> {
                     return;
                 }
                 let unit = known_unit(&unit);
+                // In a sweep several trainings go on at once: which one is said by the job.
+                let label = if self.plan.runs.len() > 1 && !job.label.contains(&label) {
+                    format!("{}: {label}", job.label)
+                } else {
+                    label
+                };
                 let (bar, before) =
                     job.bars.entry(task).or_insert_with(|| (self.lab.bars.task(&label, unit, total, done), done));
                 bar.remark(&remark);
@@ -165,7 +171,10 @@ impl<'a> Watch<'a> {
         }
         if let Some(runs) = &self.runs {
             let Counts { done, failed, .. } = self.status.runs;
-            runs.remark(&if failed > 0 { format!("{failed} failed") } else { String::new() });
+            let stages = self.status.stages.values();
+            let (ready, all) = stages.fold((0, 0), |sum, of| (sum.0 + of.done, sum.1 + of.all));
+            let lost = if failed > 0 { format!(", {failed} runs failed") } else { String::new() };
+            runs.remark(&format!("{ready} of {all} stages{lost}"));
             runs.advance((done + failed).saturating_sub(self.shown) as u64);
             self.shown = self.shown.max(done + failed);
         }
