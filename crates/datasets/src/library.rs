@@ -366,6 +366,7 @@ pub(crate) fn open_parts(
         expected: expected.or_else(|| source.expected()),
         uniform_size: manifest.image_size,
         class_names: manifest.class_names.clone(),
+        class_count: manifest.class_count(),
         source,
         list_key: OnceLock::new(),
         chosen: None,

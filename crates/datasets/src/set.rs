@@ -23,6 +23,7 @@ pub struct ImageSet {
     pub(crate) expected: Option<usize>,
     pub(crate) uniform_size: Option<(u32, u32)>,
     pub(crate) class_names: Vec<String>,
+    pub(crate) class_count: Option<u32>,
     pub(crate) list_key: OnceLock<Key>,
     /// Positions in the source, where a rule chose some; all of them in their order where absent.
     pub(crate) chosen: Option<Vec<u32>>,
@@ -181,6 +182,14 @@ impl ImageSet {
     #[must_use]
     pub fn class_names(&self) -> &[String] {
         &self.class_names
+    }
+
+    /// Number of classes: as the manifest says it or names them, else one more than the largest label of these images; 0 where none has a
+    /// label.
+    #[must_use]
+    pub fn classes(&self) -> usize {
+        let largest = || (0..self.len).filter_map(|index| self.label(index)).max();
+        self.class_count.or_else(|| largest().map(|label| label + 1)).map_or(0, |count| count as usize)
     }
 
     /// Width and height, when every image is known to have them.
