@@ -14,6 +14,7 @@ pub mod forward_noise;
 pub mod group_norm;
 pub mod layer_norm;
 pub mod linear;
+pub mod nearest;
 pub mod normal;
 pub mod pointwise_conv;
 pub mod pooling;
