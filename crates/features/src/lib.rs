@@ -7,6 +7,7 @@
 
 pub mod file;
 pub mod format;
+mod head;
 pub mod library;
 pub mod projection;
 mod scores;
@@ -17,6 +18,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+pub use head::Head;
 pub use scores::{ScoreError, Scores};
 pub use table::FeatureTable;
 
