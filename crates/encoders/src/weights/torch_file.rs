@@ -28,6 +28,9 @@ const STATE_NAMES: [&str; 7] = ["state_dict", "model_state_dict", "model_state",
 /// So many other things of a file are told one by one.
 const MOST_TOLD: usize = 20;
 
+/// What a tensor that was saved alone is called here.
+const ALONE: &str = "tensor";
+
 /// How deep a state dictionary may lie.
 const MOST_LEVELS: usize = 4;
 
@@ -47,6 +50,12 @@ pub(super) fn decode(file: &str, bytes: &[u8]) -> Result<Contents, WeightError> 
     } else {
         zipped(bytes).map_err(|error| explain(file, error))?
     };
+    // A tensor that was saved alone has no name.
+    if let Value::Object(Object::Tensor(view)) = &description.result {
+        let tensor = gather(&description, &description.views[*view], &storages, bytes, &mut (bytes.len() as u64));
+        let tensor = tensor.map_err(|reason| refuse(format!("its tensor: {reason}")))?;
+        return Ok((BTreeMap::from([(ALONE.to_owned(), tensor)]), Vec::new()));
+    }
     let mut others = Others::default();
     let state = state_dict(&description, &mut others).map_err(refuse)?;
     // Elements of all tensors together: a file of n bytes holds at most n. More can only be views of the same elements.
