@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use oodlab_base::{Key, KeyBuilder};
 use oodlab_datasets::{RgbImage, resize};
-use oodlab_features::{Layer, Logits};
+use oodlab_features::{Head, Layer, Logits};
 use oodlab_kernels::simd::{self, InstructionSet, SizeError};
 use rayon::prelude::*;
 use schemars::JsonSchema;
@@ -162,6 +162,7 @@ pub struct Encoder {
     body: Body,
     layers: Vec<Layer>,
     taps: usize,
+    head: Option<Head>,
     normalisation: Normalisation,
     precision: Precision,
     key: Key,
@@ -211,6 +212,7 @@ impl Encoder {
         let penultimate = (program.penultimate_width > 0).then_some((PENULTIMATE, program.penultimate_width));
         let layers = Layer::consecutive(widths.chain(penultimate));
         let taps = taps.len();
+        let head = head_of(&network, &tensors, program.penultimate_width)?;
         let precision = config.precision;
         let key = KeyBuilder::new("encoder", REVISION)
             .text("network", network.name)
@@ -220,7 +222,7 @@ impl Encoder {
             .text("numerics", &numerics(precision, set));
         let (key, workspaces) = (with_normalisation(key, normalisation), Mutex::default());
         let (name, body) = (network.name, Body::Program(Box::new(program)));
-        Ok(Encoder { name, body, layers, taps, normalisation, precision, key, workspaces })
+        Ok(Encoder { name, body, layers, taps, head, normalisation, precision, key, workspaces })
     }
 
     /// The encoder without a network.
@@ -230,6 +232,7 @@ impl Encoder {
             name: PIXELS,
             layers: pixels.layers(),
             taps: 1,
+            head: None,
             normalisation: pixels.normalisation,
             precision: Precision::F32,
             key: with_normalisation(pixels.key(), pixels.normalisation),
@@ -267,6 +270,12 @@ impl Encoder {
             Body::Program(program) => program.classes(),
             Body::Pixels(_) => 0,
         }
+    }
+
+    /// The classifier that makes logits of the penultimate vector, where the weights have one.
+    #[must_use]
+    pub fn head(&self) -> Option<&Head> {
+        self.head.as_ref()
     }
 
     /// Side of the input, in pixels.
@@ -428,6 +437,22 @@ impl Encoder {
 
     fn shape_error(&self, source: SizeError) -> EncoderError {
         EncoderError::Shape { network: self.name, source }
+    }
+}
+
+/// The classifier's weights as they were trained, where there are any.
+fn head_of(
+    network: &Network,
+    tensors: &std::collections::BTreeMap<String, crate::weights::Tensor>,
+    width: usize,
+) -> Result<Option<Head>, EncoderError> {
+    let part = |part: &str| tensors.get(&format!("{}.{part}", network.classifier.name));
+    match (part("weight"), part("bias")) {
+        (Some(weight), Some(bias)) if width > 0 => {
+            let head = Head::new(width, weight.values.clone(), bias.values.clone());
+            Ok(Some(head.map_err(|error| EncoderError::Head(Box::new(error)))?))
+        }
+        _ => Ok(None),
     }
 }
 

@@ -44,6 +44,25 @@ pub enum EncoderError {
     /// The weights' names are not understood, or they say that they are another network's.
     #[error(transparent)]
     Weights(Box<crate::weights::WeightError>),
+    /// A classifier that holds a NaN, or is of another size than the vector it reads.
+    #[error("the classifier cannot be used: {0}")]
+    Head(Box<oodlab_features::FeatureError>),
+    /// A probe of a network that has no classes.
+    #[error("the weights of {network} have no classifier, whose answers are needed; use weights with one")]
+    NoClassifier {
+        /// The network.
+        network: String,
+    },
+    /// A layer to look into that the network does not have.
+    #[error("{network} has no layer {layer:?}; it has {known}")]
+    UnknownLayer {
+        /// The network.
+        network: &'static str,
+        /// The name asked for.
+        layer: String,
+        /// Names of all layers.
+        known: String,
+    },
     /// A tensor has another shape than the network's.
     #[error(
         "weights {source_name} do not fit {network}: tensor {tensor:?} has shape {found:?}, expected {expected:?}; \

@@ -21,6 +21,7 @@ pub mod golden;
 pub mod network;
 mod pixels;
 pub mod plain;
+pub mod probe;
 pub mod weights;
 
 pub use encoder::{Encoded, Encoder, EncoderConfig, PENULTIMATE, Pooling, Precision};

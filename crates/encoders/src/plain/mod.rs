@@ -22,7 +22,7 @@ pub use convolution::convolve;
 
 use crate::encoder::{EncoderConfig, Pooling};
 use crate::error::EncoderError;
-use crate::network::Network;
+use crate::network::{Network, Step};
 use crate::weights::Weights;
 use parameters::Parameters;
 use steps::Run;
@@ -49,6 +49,21 @@ pub struct PlainOutput {
     /// Class scores, `[images, classes]`, where the weights have a classifier.
     pub logits: Option<Tensor>,
 }
+
+/// Where what flows through a network can be looked at, and changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Point {
+    /// The map of the tap of this number, counted from 0, as later steps read it: `[images, channels, height, width]`; of a
+    /// transformer, all tokens, `[images, tokens, width]`.
+    Tap(usize),
+    /// The map that the readout reads, in the same shapes.
+    Last,
+    /// The vector that the classifier reads, `[images, channels]`.
+    Penultimate,
+}
+
+/// What stands at a point, to what flows on.
+pub(crate) type Change<'a> = &'a mut dyn FnMut(Point, &Tensor) -> candle_core::Result<Tensor>;
 
 /// A network on candle with its weights.
 pub struct PlainNetwork {
@@ -108,7 +123,21 @@ impl PlainNetwork {
         if mode == Mode::Train && self.parameters.is_folded() {
             return Err(folded(&self.network, &self.source));
         }
-        self.run(images, mode).map_err(EncoderError::from)
+        self.run(images, mode, &mut |_, map| Ok(map.clone())).map_err(EncoderError::from)
+    }
+
+    /// Runs a batch in [`Mode::Infer`]; `change` is asked at every [`Point`] what flows on. The taps of the output are the
+    /// maps before the change.
+    ///
+    /// # Errors
+    /// When the shape does not fit, or a change fails.
+    pub(crate) fn forward_changed(&self, images: &Tensor, change: Change<'_>) -> Result<PlainOutput, EncoderError> {
+        self.run(images, Mode::Infer, change).map_err(EncoderError::from)
+    }
+
+    /// What is run.
+    pub(crate) fn network(&self) -> &Network {
+        &self.network
     }
 
     /// The state dictionary as it is now, running statistics included; weights that came folded stay folded.
@@ -119,18 +148,23 @@ impl PlainNetwork {
         Ok(self.parameters.to_weights()?)
     }
 
-    fn run(&self, images: &Tensor, mode: Mode) -> candle_core::Result<PlainOutput> {
+    fn run(&self, images: &Tensor, mode: Mode, change: Change<'_>) -> candle_core::Result<PlainOutput> {
         let network = &self.network;
         let classifier = self.parameters.has(&format!("{}.weight", network.classifier.name));
         let mut run = Run::new(network, &self.parameters, mode, images.clone());
         for step in &network.trunk {
             run.step(step)?;
+            if let Step::Tap(tap) = step {
+                let changed = change(Point::Tap(run.taps.len() - 1), run.map(tap.from)?)?;
+                run.replace(tap.from, changed);
+            }
         }
         let penultimate = if network.has_head(|name| self.parameters.has(name)) {
             for step in &network.head {
                 run.step(step)?;
             }
-            Some(pooled::read_out(run.map(network.last)?, network.readout)?)
+            let last = change(Point::Last, run.map(network.last)?)?;
+            Some(change(Point::Penultimate, &pooled::read_out(&last, network.readout)?)?)
         } else {
             None
         };

@@ -36,6 +36,13 @@ impl<'a> Run<'a> {
         held.ok_or_else(|| Error::msg(format!("map {slot} is read before it is written")))
     }
 
+    /// Puts another map in a map's place; later steps read it.
+    pub fn replace(&mut self, slot: Slot, map: Tensor) {
+        if let Some(held) = self.maps.get_mut(slot) {
+            *held = Some(map);
+        }
+    }
+
     /// Runs one step.
     pub fn step(&mut self, step: &Step) -> Result<()> {
         let output = match step {
