@@ -4,12 +4,14 @@
 //! A [`SmallNetwork`] is a list of parameters and a loss; [`SmallTraining`] trains any of them with AdamW, checkpoints and the same
 //! promise as the large one: equal bits for any number of threads, and after any kill and resume.
 
+pub mod conditional;
 mod layers;
 mod optimiser;
 mod parameters;
 mod train;
 pub mod vae;
 
+pub use conditional::{ConditionalLfdn, Guided};
 pub(crate) use layers::{LayoutBuilder, Taken};
 pub use parameters::SmallParameters;
 pub use train::{SmallNetwork, SmallTrainConfig, SmallTrained, SmallTraining};

@@ -219,3 +219,8 @@ fn senseless_sizes_and_settings_are_named() {
     let found = train(&images(), &samples(2, 100), &config(), &mut Keeper::default(), &Cancel::new());
     assert!(matches!(found, Err(DiffusionError::Length { .. })));
 }
+
+/// Trains without checkpoints.
+pub(crate) fn train_quietly(network: &dyn SmallNetwork, samples: &[f32], config: &SmallTrainConfig) -> SmallTrained {
+    train(network, samples, config, &mut Keeper::default(), &Cancel::new()).expect("trains")
+}
