@@ -10,7 +10,7 @@
 use std::time::Instant;
 
 use oodlab_base::{Cancel, Seed, Silent};
-use oodlab_detectors::{FitContext, ScoreContext, ScoreSpec, Unlabeled, build};
+use oodlab_detectors::{FitContext, NoParts, ScoreContext, ScoreSpec, Unlabeled, build};
 use oodlab_diffusion::{Compute, NoCheckpoints};
 use oodlab_features::{Features, Layer};
 use serde_json::{Value, json};
@@ -112,6 +112,8 @@ fn measure(case: &Case) -> Result<Rates, Failure> {
         checkpoint_every: 0,
         checkpoint_every_steps: 0,
         compute: &compute,
+        validation: None,
+        parts: &mut NoParts,
     };
     let fit = || Ok(detector.fit(&Unlabeled::new(&train), &mut context)?);
     let (fitted, training, training_processor) = timed(case.train, fit)?;

@@ -3,6 +3,7 @@
 use oodlab_base::Cancelled;
 use oodlab_diffusion::DiffusionError;
 use oodlab_features::FeatureError;
+use oodlab_outliers::OutlierError;
 
 /// What went wrong in configuring, fitting, scoring or loading a detector.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +41,19 @@ pub enum DetectorError {
     /// A score asked for twice.
     #[error("score {0:?} is listed twice")]
     ScoreTwice(String),
+    /// Something that the detector needs and was not given.
+    #[error("{who} needs {what}: {give}")]
+    Unmet {
+        /// The detector's kind.
+        who: &'static str,
+        /// What it needs.
+        what: &'static str,
+        /// How to give it.
+        give: &'static str,
+    },
+    /// Keeping or reading a part of a fit failed.
+    #[error("a part of the fit cannot be kept or read: {0}")]
+    Parts(oodlab_diffusion::KeeperError),
     /// No samples.
     #[error("{0}: no samples, expected at least one")]
     NoSamples(&'static str),
@@ -103,6 +117,9 @@ pub enum DetectorError {
     /// Training or sampling failed.
     #[error(transparent)]
     Diffusion(DiffusionError),
+    /// Outliers could not be made, or a student not be trained.
+    #[error(transparent)]
+    Outliers(Box<OutlierError>),
     /// Asked to stop.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
@@ -126,6 +143,18 @@ impl From<DiffusionError> for DetectorError {
         match error {
             DiffusionError::Cancelled(cancelled) => DetectorError::Cancelled(cancelled),
             other => DetectorError::Diffusion(other),
+        }
+    }
+}
+
+impl From<OutlierError> for DetectorError {
+    fn from(error: OutlierError) -> DetectorError {
+        match error {
+            OutlierError::Cancelled(cancelled) => DetectorError::Cancelled(cancelled),
+            OutlierError::Setting { name, .. } => {
+                DetectorError::Config { place: format!("detector.{name}"), message: error.to_string() }
+            }
+            other => DetectorError::Outliers(Box::new(other)),
         }
     }
 }

@@ -1,44 +1,111 @@
 //! What a detector is given.
 
 use oodlab_base::{Cancel, Progress, Seed, Task};
-use oodlab_diffusion::{Checkpoints, Compute, TrainContext};
-use oodlab_features::{Features, Layer};
+use oodlab_diffusion::{Checkpoints, Compute, KeeperError, TrainContext};
+use oodlab_features::{Features, Head, Layer, Logits};
 use oodlab_kernels::zscore::{self, ZscoreError};
+use serde_json::Value;
 
-use crate::DetectorError;
+use crate::{DetectorError, Needs};
 
-/// What a detector wants to be given; the runner hands over only that.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Needs {
-    /// Pooled feature vectors.
-    pub features: bool,
-    /// Class scores.
-    pub logits: bool,
-    /// Class labels: only a supervised detector.
-    pub labels: bool,
-    /// The classifying head's weights.
-    pub head: bool,
-    /// Gradients with respect to the input.
-    pub input_gradients: bool,
-}
-
-/// Features without any label: all that an unsupervised detector can see.
+/// Features without any label: all that an unsupervised detector can see. Beside the chosen layers stands what else the detector declared in
+/// its [`crate::Needs`], of the same samples in the same order.
 #[derive(Debug, Clone, Copy)]
 pub struct Unlabeled<'a> {
     features: &'a Features,
+    penultimate: Option<&'a Features>,
+    probed: Option<&'a Features>,
+    head: Option<&'a Head>,
 }
 
 impl<'a> Unlabeled<'a> {
     /// The features of samples whose labels stay behind.
     #[must_use]
     pub fn new(features: &'a Features) -> Unlabeled<'a> {
-        Unlabeled { features }
+        Unlabeled { features, penultimate: None, probed: None, head: None }
     }
 
-    /// The raw pooled features.
+    /// With the vectors that the classifier reads, as features of one layer.
+    #[must_use]
+    pub fn with_penultimate(self, penultimate: Option<&'a Features>) -> Unlabeled<'a> {
+        Unlabeled { penultimate, ..self }
+    }
+
+    /// With what the detector's [`crate::Detector::probe`] read off the network.
+    #[must_use]
+    pub fn with_probed(self, probed: Option<&'a Features>) -> Unlabeled<'a> {
+        Unlabeled { probed, ..self }
+    }
+
+    /// With the classifier.
+    #[must_use]
+    pub fn with_head(self, head: Option<&'a Head>) -> Unlabeled<'a> {
+        Unlabeled { head, ..self }
+    }
+
+    /// The raw pooled features of the chosen layers.
     #[must_use]
     pub fn features(self) -> &'a Features {
         self.features
+    }
+
+    /// Sample ids.
+    #[must_use]
+    pub fn ids(self) -> &'a [String] {
+        self.features.ids()
+    }
+
+    /// Number of samples.
+    #[must_use]
+    pub fn rows(self) -> usize {
+        self.features.rows()
+    }
+
+    /// The vectors that the classifier reads, `[rows, width]`, f32.
+    ///
+    /// # Errors
+    /// When they were not given.
+    pub fn penultimate(self, who: &'static str) -> Result<&'a Features, DetectorError> {
+        self.penultimate.ok_or_else(|| Needs { penultimate: true, ..Needs::default() }.unmet(who))
+    }
+
+    /// Class scores before any softmax, `[rows, classes]`, f32.
+    ///
+    /// # Errors
+    /// When the features have none.
+    pub fn logits(self, who: &'static str) -> Result<&'a Logits, DetectorError> {
+        self.features.logits().ok_or_else(|| Needs { logits: true, ..Needs::default() }.unmet(who))
+    }
+
+    /// The classifier.
+    ///
+    /// # Errors
+    /// When it was not given.
+    pub fn head(self, who: &'static str) -> Result<&'a Head, DetectorError> {
+        self.head.ok_or_else(|| Needs { head: true, ..Needs::default() }.unmet(who))
+    }
+
+    /// What the detector's probe read off the network, `[rows, width]`, f32.
+    ///
+    /// # Errors
+    /// When it was not given.
+    pub fn probed(self, who: &'static str) -> Result<&'a Features, DetectorError> {
+        self.probed.ok_or_else(|| Needs { images: true, ..Needs::default() }.unmet(who))
+    }
+
+    /// Refuses an empty list, NaN and infinite values in everything given.
+    ///
+    /// # Errors
+    /// Names the sample and the layer.
+    pub fn check(self, who: &'static str) -> Result<(), DetectorError> {
+        if self.rows() == 0 {
+            return Err(DetectorError::NoSamples(who));
+        }
+        self.features.check_finite()?;
+        for other in [self.penultimate, self.probed].into_iter().flatten() {
+            other.check_finite()?;
+        }
+        Ok(())
     }
 
     /// The features z-scored by sample and layer, `[rows, width]` row-major.
@@ -106,6 +173,50 @@ pub struct FitContext<'a> {
     pub checkpoint_every_steps: usize,
     /// What networks are computed with.
     pub compute: &'a Compute,
+    /// Samples to choose settings with; none for a detector that does not ask for them, or where the benchmark names none.
+    pub validation: Option<Validation<'a>>,
+    /// Keeps what several fits have in common: a trained student.
+    pub parts: &'a mut dyn Parts,
+}
+
+/// The benchmark's validation split: never trained on, never scored in a table.
+#[derive(Clone, Copy)]
+pub struct Validation<'a> {
+    /// In-distribution samples.
+    pub id: Unlabeled<'a>,
+    /// Out-of-distribution samples, one entry a set; empty for a detector that does not ask for them.
+    pub ood: &'a [Unlabeled<'a>],
+    /// How well scores separate (in-distribution first, higher means more out-of-distribution): AUROC, 0..1.
+    pub separation: &'a dyn Fn(&[f64], &[f64]) -> f64,
+}
+
+/// Expensive parts of a fit, kept apart from it under their own configuration and the fit's inputs, so that fits that differ elsewhere share them.
+pub trait Parts {
+    /// The bytes kept under a name and configuration.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn load(&mut self, name: &str, config: &Value) -> Result<Option<Vec<u8>>, KeeperError>;
+
+    /// Keeps bytes.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    fn save(&mut self, name: &str, config: &Value, bytes: &[u8]) -> Result<(), KeeperError>;
+}
+
+/// Keeps nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoParts;
+
+impl Parts for NoParts {
+    fn load(&mut self, _: &str, _: &Value) -> Result<Option<Vec<u8>>, KeeperError> {
+        Ok(None)
+    }
+
+    fn save(&mut self, _: &str, _: &Value, _: &[u8]) -> Result<(), KeeperError> {
+        Ok(())
+    }
 }
 
 impl FitContext<'_> {

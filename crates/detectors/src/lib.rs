@@ -4,35 +4,79 @@
 //! higher means more out-of-distribution. A detector says what it [`Needs`]; no label reaches an unsupervised one, since [`Unlabeled`]
 //! holds none. Every detector takes raw pooled features and normalises them itself, as far as it wants them so.
 
+pub mod ash;
 pub mod autoencoder;
+mod classifier;
+pub mod dice;
 pub mod dlsr;
+pub mod energy;
+pub mod entropy;
 mod error;
+pub mod fdbd;
+pub mod gaussian;
+pub mod gen_entropy;
 mod given;
+pub mod gradnorm;
+pub mod gram;
 mod input;
+pub mod isolation_forest;
+pub mod kl_matching;
+pub mod knn;
+mod linear_algebra;
+pub mod mahalanobis;
+pub mod max_logit;
 pub mod mean_distance;
+pub mod mixture;
+pub mod msp;
+pub mod nac;
+mod needs;
+pub mod nnguide;
+mod null_space;
+pub mod oal;
+pub mod odin;
+pub mod one_class_svm;
+pub mod openmax;
 pub mod pca;
+pub mod percentile;
 pub mod pixel_ddpm;
 pub mod pixel_vae;
+pub mod rankfeat;
+pub mod react;
 mod reconstruction_score;
 mod reconstructor;
 mod registry;
-mod schema;
+pub mod relative_mahalanobis;
+pub mod residual;
+mod rule;
+pub mod scale;
 mod score;
 mod section;
+mod shaping;
+pub mod she;
+mod softmax;
+pub mod space;
 mod stored;
+mod supervised;
+pub mod temperature;
 #[cfg(test)]
 mod testing;
+mod tuned;
 pub mod vae;
+pub mod vim;
+pub mod vra;
 
 use oodlab_diffusion::Compute;
+use oodlab_encoders::EncoderConfig;
+use oodlab_encoders::probe::Probe;
 use serde_json::Value;
 
 pub use error::DetectorError;
-pub use given::{FitContext, Needs, ScoreContext, Unlabeled};
+pub use given::{FitContext, NoParts, Parts, ScoreContext, Unlabeled, Validation};
+pub use needs::Needs;
 pub use reconstruction_score::ReconstructionScore;
-pub use registry::{CONTROLS, build, kinds};
-pub use schema::schema;
+pub use registry::{CONTROLS, build, kinds, schema};
 pub use score::ScoreSpec;
+pub use supervised::{Labeled, Supervised};
 
 /// Samples that a diffusion network scores at once; no score depends on it.
 pub(crate) const SCORED_AT_ONCE: usize = 256;
@@ -75,10 +119,30 @@ pub trait Detector: Send + Sync + std::fmt::Debug {
         Ok(())
     }
 
+    /// What must be read off the network itself: gradients, maps. Known before anything is encoded.
+    fn probe(&self) -> Option<Probe> {
+        None
+    }
+
+    /// The network whose answers to the training images it learns from, where it wants one of its own.
+    fn teacher(&self) -> Option<EncoderConfig> {
+        None
+    }
+
+    /// Settings worth trying, each with its values: what tuning goes through where nothing else is said.
+    fn space(&self) -> Vec<(&'static str, Vec<Value>)> {
+        Vec::new()
+    }
+
+    /// The part that learns from labels; a detector that has it is fitted by it alone.
+    fn supervised(&self) -> Option<&dyn Supervised> {
+        None
+    }
+
     /// Fits the detector to in-distribution training features.
     ///
     /// # Errors
-    /// When the features cannot be used, training fails, or the work is cancelled.
+    /// When the detector is [`Detector::supervised`], the features cannot be used, training fails, or the work is cancelled.
     fn fit(
         &self,
         train: &Unlabeled<'_>,
@@ -103,6 +167,22 @@ pub trait FittedDetector: Send + Sync + std::fmt::Debug {
     /// When the features cannot be used or have other layers than those fitted on, a score is not finite, or the work is cancelled.
     fn score(&self, given: &Unlabeled<'_>, context: &ScoreContext<'_>) -> Result<Vec<Vec<f64>>, DetectorError>;
 
+    /// The scores, and the classes of a detector that is a classifier of its own.
+    ///
+    /// # Errors
+    /// As [`FittedDetector::score`].
+    fn answer(&self, given: &Unlabeled<'_>, context: &ScoreContext<'_>) -> Result<Answer, DetectorError> {
+        Ok(Answer { scores: self.score(given, context)?, classes: None })
+    }
+
+    /// What each layer says of samples, for a person who asks why: none where the detector looks at no layer apart.
+    ///
+    /// # Errors
+    /// As [`FittedDetector::score`].
+    fn explain(&self, _given: &Unlabeled<'_>, _context: &ScoreContext<'_>) -> Result<Vec<Explained>, DetectorError> {
+        Ok(Vec::new())
+    }
+
     /// The fitted detector as bytes: equal fits give equal bytes.
     ///
     /// # Errors
@@ -111,6 +191,40 @@ pub trait FittedDetector: Send + Sync + std::fmt::Debug {
 
     /// Curves of the fit, for figures.
     fn curves(&self) -> Vec<Curve>;
+
+    /// What a reader of the results should know of the fit, by name: settings that it chose itself.
+    fn notes(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
+}
+
+/// What a detector says of samples.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// As [`FittedDetector::score`] gives them.
+    pub scores: Vec<Vec<f64>>,
+    /// Of a detector that classifies.
+    pub classes: Option<Classes>,
+}
+
+/// The classes that a detector finds in samples.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Classes {
+    /// The likeliest class of each, of equal ones the first.
+    pub predicted: Vec<u32>,
+    /// Its softmax probability, 0..1.
+    pub confidence: Vec<f64>,
+}
+
+/// One number a sample about one layer; higher means more out-of-distribution.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Explained {
+    /// The layer's name: `stage1`.
+    pub layer: String,
+    /// What was measured: `mse`, `cosine`, `distance`.
+    pub measure: &'static str,
+    /// One a sample.
+    pub values: Vec<f64>,
 }
 
 /// A curve of a fit: the loss over the epochs.

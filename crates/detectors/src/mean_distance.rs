@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
-    Curve, Detector, DetectorError, FitContext, FittedDetector, Needs, ScoreContext, ScoreSpec, Unlabeled,
+    Curve, Detector, DetectorError, Explained, FitContext, FittedDetector, Needs, ScoreContext, ScoreSpec, Unlabeled,
     check_scores, section,
 };
 
@@ -116,6 +116,19 @@ impl FittedDetector for Fitted {
         check_scores(&self.score_names(), given.features().ids(), &scores)?;
         context.task.advance(given.features().rows() as u64);
         Ok(scores)
+    }
+
+    fn explain(&self, given: &Unlabeled<'_>, _: &ScoreContext<'_>) -> Result<Vec<Explained>, DetectorError> {
+        given.check_layers(&self.layers)?;
+        let z = given.z_scored(KIND)?;
+        let of = |layer: &Layer| {
+            let mean = &self.mean[layer.span()];
+            let distance =
+                |row: &[f32]| row[layer.span()].iter().zip(mean).map(|(&x, m)| (f64::from(x) - m).powi(2)).sum::<f64>();
+            let values = z.chunks(self.mean.len()).map(distance).collect();
+            Explained { layer: layer.name.clone(), measure: "squared distance", values }
+        };
+        Ok(self.layers.iter().map(of).collect())
     }
 
     fn to_bytes(&self) -> Result<Vec<u8>, DetectorError> {

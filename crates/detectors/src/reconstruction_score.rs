@@ -6,7 +6,7 @@ use oodlab_kernels::reconstruction;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::{DetectorError, ScoreSpec, section};
+use crate::{DetectorError, Explained, ScoreSpec, section};
 
 /// A score of samples and their reconstructions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,4 +147,27 @@ pub(crate) fn compute(
         }
     };
     Ok(scores.iter().map(one).collect())
+}
+
+/// The mean squared error and minus the cosine of every layer.
+///
+/// # Shapes
+/// As [`compute`].
+pub(crate) fn by_layer(
+    features: &Features,
+    (sample, reconstruction): (&[f32], &[f32]),
+) -> Result<Vec<Explained>, DetectorError> {
+    let shape = |error: oodlab_kernels::shape::ShapeError| DetectorError::Diffusion(error.into());
+    let (width, rows, layers) = (features.width(), features.rows(), features.spans());
+    let (mut squares, mut cosines) = (vec![0.0; rows * layers.len()], vec![0.0; rows * layers.len()]);
+    reconstruction::layer_squared_errors(sample, reconstruction, width, &layers, &mut squares).map_err(shape)?;
+    reconstruction::layer_cosines(sample, reconstruction, width, &layers, &mut cosines).map_err(shape)?;
+    let mut found = Vec::with_capacity(2 * layers.len());
+    for (place, layer) in features.layers().iter().enumerate() {
+        let of = |all: &[f64], factor: f64| all.chunks(layers.len()).map(|row| factor * row[place]).collect();
+        let values = of(&squares, 1.0 / layer.width() as f64);
+        found.push(Explained { layer: layer.name.clone(), measure: "mse", values });
+        found.push(Explained { layer: layer.name.clone(), measure: "cosine", values: of(&cosines, -1.0) });
+    }
+    Ok(found)
 }

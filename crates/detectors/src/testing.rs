@@ -4,7 +4,7 @@ use oodlab_base::{Cancel, Seed, Silent};
 use oodlab_diffusion::{Compute, NoCheckpoints};
 use oodlab_features::Features;
 
-use crate::{Detector, DetectorError, FitContext, FittedDetector, ScoreContext, Unlabeled};
+use crate::{Detector, DetectorError, FitContext, FittedDetector, NoParts, ScoreContext, Unlabeled};
 
 /// Fits on the processor.
 pub(crate) fn fit(
@@ -20,6 +20,8 @@ pub(crate) fn fit(
         checkpoint_every: 0,
         checkpoint_every_steps: 0,
         compute: &Compute::processor(),
+        validation: None,
+        parts: &mut NoParts,
     };
     detector.fit(&Unlabeled::new(train), &mut context)
 }
@@ -103,6 +105,8 @@ pub(crate) fn check_contract(detector: &dyn Detector, train: &Features, given: &
         checkpoint_every: 0,
         checkpoint_every_steps: 0,
         compute: &Compute::processor(),
+        validation: None,
+        parts: &mut NoParts,
     };
     let found = detector.fit(&Unlabeled::new(train), &mut context);
     assert!(matches!(found, Err(DetectorError::Cancelled(_))));

@@ -6,7 +6,7 @@ mod machine;
 use std::path::Path;
 
 use oodlab_base::{Cancel, Seed, Silent, Tolerance};
-use oodlab_detectors::{Detector, FitContext, ScoreContext, Unlabeled, build};
+use oodlab_detectors::{Detector, FitContext, NoParts, ScoreContext, Unlabeled, build};
 use oodlab_diffusion::{Compute, NoCheckpoints};
 use oodlab_features::{Features, Layer};
 
@@ -31,6 +31,8 @@ fn scores(detector: &dyn Detector, compute: &Compute) -> Vec<Vec<f64>> {
         checkpoint_every: 0,
         checkpoint_every_steps: 0,
         compute,
+        validation: None,
+        parts: &mut NoParts,
     };
     let fitted = detector.fit(&Unlabeled::new(&train), &mut context).expect("fits");
     // As an experiment does: what is scored with was read from its bytes.

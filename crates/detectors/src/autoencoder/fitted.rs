@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{AutoencoderConfig, KIND};
 use crate::reconstruction_score::{self, ReconstructionScore};
 use crate::stored;
-use crate::{Curve, DetectorError, FittedDetector, SCORED_AT_ONCE, ScoreContext, Unlabeled, check_scores};
+use crate::{Curve, DetectorError, Explained, FittedDetector, SCORED_AT_ONCE, ScoreContext, Unlabeled, check_scores};
 
 #[derive(Debug)]
 pub(super) struct Fitted {
@@ -89,6 +89,13 @@ impl FittedDetector for Fitted {
         let scores = reconstruction_score::compute(&self.scores, features, (&z, &made), None)?;
         check_scores(&self.score_names(), features.ids(), &scores)?;
         Ok(scores)
+    }
+
+    fn explain(&self, given: &Unlabeled<'_>, context: &ScoreContext<'_>) -> Result<Vec<Explained>, DetectorError> {
+        given.check_layers(&self.stored.layers)?;
+        let z = given.z_scored(KIND)?;
+        let made = self.reconstruct(&z, context)?;
+        reconstruction_score::by_layer(given.features(), (&z, &made))
     }
 
     fn to_bytes(&self) -> Result<Vec<u8>, DetectorError> {

@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 use super::config::{DlsrConfig, weights_error};
 use super::evidence::Evidence;
 use super::normalise::Statistics;
-use super::scores::{Moment, Reach, Score, Term};
+use super::scores::{Measure, Moment, Reach, Score, Term};
 use super::{KIND, NetworkConfig};
 use crate::stored::{self, to_bits as bits};
-use crate::{Curve, DetectorError, FittedDetector, SCORED_AT_ONCE, ScoreContext, Unlabeled, check_scores};
+use crate::{Curve, DetectorError, Explained, FittedDetector, SCORED_AT_ONCE, ScoreContext, Unlabeled, check_scores};
 
 /// Training samples that are kept, evenly spaced, to z-score numbers that are summed.
 const CALIBRATION: usize = 256;
@@ -125,8 +125,19 @@ impl Fitted {
         layers: &'z [Range<usize>],
         context: &ScoreContext<'_>,
     ) -> Result<Evidence<'z>, DetectorError> {
+        self.evidence_of(&self.scores, z, layers, context)
+    }
+
+    /// [`Fitted::evidence`], as much of it as some scores need.
+    fn evidence_of<'z>(
+        &self,
+        scores: &[Score],
+        z: &'z [f32],
+        layers: &'z [Range<usize>],
+        context: &ScoreContext<'_>,
+    ) -> Result<Evidence<'z>, DetectorError> {
         let dim = self.last.config().dim;
-        let terms = || self.scores.iter().flat_map(Score::terms);
+        let terms = || scores.iter().flat_map(Score::terms);
         let models: &[&Parameters] =
             if terms().any(|term| term.regret) { &[&self.last, &self.first] } else { &[&self.last] };
         let steps = terms().any(|term| term.moment != Moment::End);
@@ -265,6 +276,24 @@ impl FittedDetector for Fitted {
             self.scores.iter().map(|score| self.column(score, &evidence, levels)).collect::<Result<_, _>>()?;
         check_scores(&self.score_names(), given.features().ids(), &scores)?;
         Ok(scores)
+    }
+
+    fn explain(&self, given: &Unlabeled<'_>, context: &ScoreContext<'_>) -> Result<Vec<Explained>, DetectorError> {
+        given.check_layers(&self.stored.layers)?;
+        let z = self.config.normalise.run(given, &self.statistics)?;
+        let layers = self.spans();
+        // Scores of single steps alone tell nothing of the end: it is asked for.
+        let end = |measure, reach| Term { measure, reach, moment: Moment::End, regret: false };
+        let scores = vec![Score::Term(end(Measure::MeanSquares, Reach::All))];
+        let evidence = self.evidence_of(&scores, &z, &layers, context)?;
+        let mut found = Vec::new();
+        for (place, layer) in self.stored.layers.iter().enumerate() {
+            for (measure, name) in [(Measure::MeanSquares, "mse"), (Measure::Cosine, "cosine")] {
+                let values = evidence.term(&end(measure, Reach::One(place + 1)), None).unwrap_or_default();
+                found.push(Explained { layer: layer.name.clone(), measure: name, values });
+            }
+        }
+        Ok(found)
     }
 
     fn to_bytes(&self) -> Result<Vec<u8>, DetectorError> {

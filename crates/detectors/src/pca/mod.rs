@@ -13,8 +13,8 @@ use crate::reconstruction_score::{self, ReconstructionScore};
 use crate::reconstructor::Reconstructor;
 use crate::stored;
 use crate::{
-    Curve, Detector, DetectorError, FitContext, FittedDetector, ScoreContext, ScoreSpec, Unlabeled, check_scores,
-    section,
+    Curve, Detector, DetectorError, Explained, FitContext, FittedDetector, ScoreContext, ScoreSpec, Unlabeled,
+    check_scores, section,
 };
 use components::Components;
 
@@ -191,6 +191,12 @@ impl FittedDetector for Fitted {
         check_scores(&self.score_names(), features.ids(), &scores)?;
         context.task.advance(features.rows() as u64);
         Ok(scores)
+    }
+
+    fn explain(&self, given: &Unlabeled<'_>, _: &ScoreContext<'_>) -> Result<Vec<Explained>, DetectorError> {
+        given.check_layers(&self.layers)?;
+        let z = given.z_scored(KIND)?;
+        reconstruction_score::by_layer(given.features(), (&z, &self.components.reconstruct(&z)))
     }
 
     fn to_bytes(&self) -> Result<Vec<u8>, DetectorError> {

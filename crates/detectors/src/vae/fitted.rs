@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::input::Input;
 use crate::reconstruction_score::{self, Divergence, ReconstructionScore};
 use crate::stored;
-use crate::{Curve, DetectorError, FittedDetector, ScoreContext, Unlabeled, check_scores};
+use crate::{Curve, DetectorError, Explained, FittedDetector, ScoreContext, Unlabeled, check_scores};
 
 #[derive(Debug)]
 pub(crate) struct Fitted {
@@ -76,6 +76,14 @@ impl FittedDetector for Fitted {
         let found = reconstruction_score::compute(scores, features, pair, Some(divergence))?;
         check_scores(&self.score_names(), features.ids(), &found)?;
         Ok(found)
+    }
+
+    fn explain(&self, given: &Unlabeled<'_>, context: &ScoreContext<'_>) -> Result<Vec<Explained>, DetectorError> {
+        given.check_layers(&self.stored.layers)?;
+        let Setting { kind, input, batch, .. } = &self.setting;
+        let sample = input.values(given, kind)?;
+        let made = self.network.reconstruct(&self.parameters, &sample, *batch, (context.cancel, context.task))?;
+        reconstruction_score::by_layer(given.features(), (&sample, &made.reconstruction))
     }
 
     fn to_bytes(&self) -> Result<Vec<u8>, DetectorError> {
