@@ -6,10 +6,12 @@ use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::cache::CacheCommand;
+use crate::commands::calibrate::CalibrateArguments;
 use crate::commands::check::CheckArguments;
 use crate::commands::config::ConfigArguments;
 use crate::commands::metrics::MetricsArguments;
 use crate::commands::plan::PlanArguments;
+use crate::commands::predict::PredictArguments;
 use crate::commands::report::ReportArguments;
 use crate::commands::run::RunArguments;
 use crate::commands::status::StatusArguments;
@@ -137,6 +139,12 @@ pub enum Command {
     /// AUROC, AUPR and FPR95 of a score file of any program (CSV, Parquet, JSON lines, npz)
     #[command(after_help = crate::commands::metrics::HELP)]
     Metrics(MetricsArguments),
+    /// Choose a threshold from held-out in-distribution scores and write the detector as one file
+    #[command(after_help = crate::commands::calibrate::HELP)]
+    Calibrate(CalibrateArguments),
+    /// Score pictures with a detector file, and decide
+    #[command(after_help = crate::commands::predict::HELP)]
+    Predict(PredictArguments),
     /// Compare this build with golden numbers from independent programs
     #[command(after_help = "Exit code 1 when a file fails, with --strict also when one is skipped.")]
     Verify {
@@ -179,7 +187,7 @@ impl Command {
     pub fn has_device(&self) -> bool {
         match self {
             Command::Run(_) | Command::Work(_) | Command::SlurmTask(_) | Command::Plan(_) => true,
-            Command::Check(_) | Command::Verify { .. } => true,
+            Command::Check(_) | Command::Verify { .. } | Command::Calibrate(_) | Command::Predict(_) => true,
             Command::Cache(_) | Command::Features(_) => true,
             Command::Config(_) | Command::Report(_) | Command::Metrics(_) => false,
             Command::Schema | Command::Completions { .. } => false,
@@ -202,6 +210,8 @@ impl Command {
             Command::Check(_) => "check",
             Command::Report(_) => "report",
             Command::Metrics(_) => "metrics",
+            Command::Calibrate(_) => "calibrate",
+            Command::Predict(_) => "predict",
             Command::Verify { .. } => "verify",
             Command::Data(_) => "data",
             Command::Weights(_) => "weights",

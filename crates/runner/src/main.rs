@@ -16,6 +16,7 @@ mod logging;
 mod numerics;
 mod output;
 mod plan;
+mod portable;
 mod stages;
 mod work;
 
@@ -81,6 +82,11 @@ fn run(cli: &Cli, bars: &Bars, reporter: &Reporter) -> Result<()> {
         Command::Check(arguments) => commands::check::run(&lab()?, arguments, json),
         Command::Report(arguments) => commands::report::run(arguments, bars, json),
         Command::Metrics(arguments) => commands::metrics::run(arguments, json),
+        Command::Calibrate(arguments) => commands::calibrate::run(&lab()?, arguments, json),
+        Command::Predict(arguments) => match commands::predict::run(&lab()?, arguments, json)? {
+            true => Ok(()),
+            false => Err(anyhow::anyhow!("some pictures could not be read; their lines have an error")),
+        },
         Command::Verify { golden, strict } => {
             commands::verify::run(&lab()?, golden.as_deref(), gpu.as_ref(), *strict, json)
         }

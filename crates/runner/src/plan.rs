@@ -2,6 +2,7 @@
 
 mod backbone;
 mod contenders;
+mod inputs;
 mod notes;
 mod open;
 mod sets;
@@ -15,6 +16,7 @@ use oodlab_base::{Key, KeyBuilder};
 use oodlab_datasets::{Benchmark, Choice, ImageSet, Library, Preprocess, TrainingImages};
 use oodlab_encoders::Encoder;
 use oodlab_encoders::cuda::CudaNetwork;
+use oodlab_encoders::probe::ProbedNetwork;
 use oodlab_features::Layer;
 use oodlab_features::library::{Place, StoredFeatures};
 
@@ -24,7 +26,7 @@ use crate::lab::Lab;
 use crate::layer_choice;
 
 pub use backbone::Backbone;
-pub use contenders::{Contender, detector};
+pub use contenders::{Contender, described, detector};
 pub use sets::{Outlier, Sets};
 pub use training::Training;
 
@@ -91,6 +93,8 @@ pub struct Planner<'a> {
     encoders: BTreeMap<String, (Arc<Encoder>, String)>,
     /// The same networks on the GPU, by the encoder's key; those that only the processor can run are not in it.
     on_gpu: BTreeMap<Key, Arc<CudaNetwork>>,
+    /// Networks that are looked into, by what chooses them.
+    probes: BTreeMap<String, Arc<ProbedNetwork>>,
     benchmarks: BTreeMap<String, Arc<Benchmark>>,
     images: BTreeMap<Choice, Arc<ImageSet>>,
     trainings: BTreeMap<Choice, TrainingImages>,
@@ -114,6 +118,7 @@ impl Planner<'_> {
             lab,
             encoders: BTreeMap::new(),
             on_gpu: BTreeMap::new(),
+            probes: BTreeMap::new(),
             benchmarks: BTreeMap::new(),
             images: BTreeMap::new(),
             trainings: BTreeMap::new(),

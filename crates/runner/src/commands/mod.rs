@@ -3,6 +3,7 @@
 pub mod accuracy;
 pub mod bench;
 pub mod cache;
+pub mod calibrate;
 pub mod check;
 pub mod completions;
 pub mod config;
@@ -12,6 +13,7 @@ pub mod data_list;
 pub mod features;
 pub mod metrics;
 pub mod plan;
+pub mod predict;
 pub mod report;
 pub mod run;
 pub mod schema;

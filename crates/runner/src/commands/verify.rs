@@ -86,6 +86,9 @@ fn check(name: &str, bytes: &[u8], find: &dyn Fn(&str) -> Option<Weights>) -> Re
     if let Some(outcome) = oodlab_diffusion::golden::check(&file) {
         return Ok(outcome?);
     }
+    if let Some(outcome) = oodlab_outliers::golden::check(&file) {
+        return Ok(outcome?);
+    }
     if let Some(outcome) = oodlab_encoders::golden::check(&file, find) {
         return Ok(outcome?);
     }
@@ -120,6 +123,7 @@ fn files(folder: Option<&Path>) -> Result<Vec<Read>> {
         let built_in = [
             oodlab_datasets::golden::embedded(),
             oodlab_diffusion::golden::embedded(),
+            oodlab_outliers::golden::embedded(),
             oodlab_encoders::golden::embedded(),
         ];
         return Ok(built_in.into_iter().flatten().map(|(name, bytes)| (name.to_owned(), Ok(bytes.to_vec()))).collect());

@@ -119,15 +119,21 @@ fn fewer(given: Option<&Value>, most: u64) -> u64 {
 
 /// What shrinks a detector's section: every costly setting, also those that only its kind's defaults give, and its weights of layers.
 fn detector(section: &Map<String, Value>, count: Option<usize>) -> Value {
-    let mut smaller = Map::new();
+    let (mut smaller, mut untaught) = (Map::new(), None);
     if let Ok(parts) = control::parts(section)
         && let Ok(built) = oodlab_detectors::build(&parts.kind, Value::Null, &[])
     {
         for config in [built.fit_config(), built.score_config()] {
             shrink(&config, &mut smaller);
         }
+        if parts.kind == "oal" {
+            untaught = Some(untaught_student());
+        }
     }
     shrink(&Value::Object(section.clone()), &mut smaller);
+    if let Some(untaught) = untaught {
+        tree::overlay(&mut smaller, untaught);
+    }
     if let Some(Value::Array(weights)) = section.get("layer_weights")
         && let Some(count) = count
         && weights.len() != count
@@ -135,6 +141,18 @@ fn detector(section: &Map<String, Value>, count: Option<usize>) -> Value {
         smaller.insert("layer_weights".into(), as_many(weights, count));
     }
     Value::Object(smaller)
+}
+
+/// What is left of outlier-aware learning without a teacher, of which the program carries none, and without validation images: a head that learns
+/// from labels and random outliers.
+fn untaught_student() -> Map<String, Value> {
+    Map::from_iter([
+        ("teacher".to_owned(), Value::Null),
+        ("student".to_owned(), json!({"network": "head", "resolution": null})),
+        ("terms".to_owned(), json!({"cross_entropy": 1.0, "logits": 0.0, "features": 0.0, "boundary": 0.0})),
+        ("diffusion".to_owned(), json!({"source": "random"})),
+        ("train".to_owned(), json!({"keep": "last"})),
+    ])
 }
 
 /// Writes the costly settings of a section at their sizes here. Later sections have the last word.

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use oodlab_base::{Key, text};
+use oodlab_detectors::Detector;
 use oodlab_encoders::cuda::{CudaEncoderError, CudaNetwork};
+use oodlab_encoders::probe::{Probe, ProbedNetwork};
 use oodlab_encoders::weights::Weights;
 use oodlab_encoders::{Encoder, EncoderConfig, EncoderError, PIXELS};
 
@@ -92,11 +94,30 @@ impl Planner<'_> {
         Ok(())
     }
 
-    fn encoder(&mut self, config: &EncoderConfig) -> Result<(Arc<Encoder>, String)> {
+    /// The network of a section on the processor, and where its weights come from.
+    pub(super) fn encoder(&mut self, config: &EncoderConfig) -> Result<(Arc<Encoder>, String)> {
         let identity = serde_json::to_string(config)?;
         if let Some(known) = self.encoders.get(&identity) {
             return Ok(known.clone());
         }
+        let (config, weights) = self.weights_of(config)?;
+        let encoder = Encoder::new(&config, &weights).map_err(|error| match error {
+            EncoderError::Resolution { .. } => at("encoder.resolution", &error.to_string()),
+            EncoderError::Pooling { .. } => at("encoder.pooling", &error.to_string()),
+            EncoderError::PixelSetting { setting } => at(&format!("encoder.{setting}"), &error.to_string()),
+            EncoderError::Precision => at("encoder.precision", &error.to_string()),
+            EncoderError::Normalisation(_) => at("encoder.normalisation", &error.to_string()),
+            other => at("encoder.weights", &other.to_string()),
+        })?;
+        self.bring_to_gpu(&encoder, &config, &weights)?;
+        let encoder = Arc::new(encoder);
+        let known = (encoder, weights.source().to_owned());
+        self.encoders.insert(identity, known.clone());
+        Ok(known)
+    }
+
+    /// A section with its weights, and with the normalisation that they were trained with.
+    fn weights_of(&self, config: &EncoderConfig) -> Result<(EncoderConfig, Weights)> {
         let names = oodlab_encoders::names();
         if !names.contains(&config.network.as_str()) {
             let hint = text::hint(&config.network, names.iter().copied());
@@ -118,18 +139,35 @@ impl Planner<'_> {
                 found
             }
         };
-        let encoder = Encoder::new(&config, &weights).map_err(|error| match error {
-            EncoderError::Resolution { .. } => at("encoder.resolution", &error.to_string()),
-            EncoderError::Pooling { .. } => at("encoder.pooling", &error.to_string()),
-            EncoderError::PixelSetting { setting } => at(&format!("encoder.{setting}"), &error.to_string()),
-            EncoderError::Precision => at("encoder.precision", &error.to_string()),
-            EncoderError::Normalisation(_) => at("encoder.normalisation", &error.to_string()),
-            other => at("encoder.weights", &other.to_string()),
-        })?;
-        self.bring_to_gpu(&encoder, &config, &weights)?;
-        let encoder = Arc::new(encoder);
-        let known = (encoder, weights.source().to_owned());
-        self.encoders.insert(identity, known.clone());
-        Ok(known)
+        Ok((config, weights))
+    }
+
+    /// The network of a section, ready to be looked into; built once however many runs use it.
+    pub(super) fn probed(&mut self, probe: &Probe, section: &EncoderSection) -> Result<Option<Arc<ProbedNetwork>>> {
+        let EncoderSection::Network(config) = section else { return Ok(None) };
+        let identity = format!("{} {}", serde_json::to_string(config)?, serde_json::to_string(probe)?);
+        if let Some(known) = self.probes.get(&identity) {
+            return Ok(Some(known.clone()));
+        }
+        let (encoder, _) = self.encoder(config)?;
+        let (config, weights) = self.weights_of(config)?;
+        let network = ProbedNetwork::new(probe, &encoder, &config, &weights);
+        let network = Arc::new(network.map_err(|error| at("detector", &error.to_string()))?);
+        self.probes.insert(identity, network.clone());
+        Ok(Some(network))
+    }
+
+    /// The network of a section on the processor, and the hash of its weights.
+    pub fn network(&mut self, config: &EncoderConfig) -> Result<(Arc<Encoder>, Key)> {
+        let (_, weights) = self.weights_of(config)?;
+        Ok((self.encoder(config)?.0, weights.key()))
+    }
+
+    /// The network that a detector looks into, where it does.
+    pub fn probe_of(&mut self, detector: &dyn Detector, config: &EncoderConfig) -> Result<Option<Arc<ProbedNetwork>>> {
+        match detector.probe() {
+            Some(probe) => self.probed(&probe, &EncoderSection::Network(config.clone())),
+            None => Ok(None),
+        }
     }
 }

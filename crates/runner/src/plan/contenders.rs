@@ -48,6 +48,23 @@ pub fn detector(experiment: &Experiment) -> Result<Box<dyn Detector>> {
     })
 }
 
+/// Kind, settings and scores of the detector of that name in tables, as an experiment describes it: all that [`oodlab_detectors::build`]
+/// takes.
+pub fn described(experiment: &Experiment, name: &str) -> Result<(String, serde_json::Value, Vec<serde_json::Value>)> {
+    let own = control::parts(&experiment.detector).map_err(|what| at("detector", &what))?;
+    if own.name == name {
+        let mut settings = own.settings.as_object().cloned().unwrap_or_default();
+        if let Some(weights) = &experiment.features.layer_weights {
+            settings.insert("layer_weights".into(), json!(weights));
+        }
+        return Ok((own.kind, settings.into(), experiment.scores.clone()));
+    }
+    let named = experiment.controls.iter().find(|control| control.name() == name);
+    let control = named.cloned().unwrap_or_else(|| Control::kind(name));
+    let parts = control.parts().map_err(|what| at("controls", &what))?;
+    Ok((parts.kind, parts.settings, parts.scores))
+}
+
 fn build(
     kind: &str,
     settings: serde_json::Value,
@@ -68,12 +85,13 @@ impl Planner<'_> {
         seed: u64,
     ) -> Result<Vec<Arc<Contender>>> {
         let described = json!([experiment.detector, experiment.scores, experiment.features.layer_weights]).to_string();
-        let own = self.contender((described, sets.train.key(), layers.to_vec(), seed), false, sets, || {
-            let name = control::parts(&experiment.detector).map(|parts| parts.name).unwrap_or_default();
-            let detector = detector(experiment)?;
-            detector.check_layers(layers.len()).map_err(misplaced)?;
-            Ok((name, detector))
-        })?;
+        let own =
+            self.contender((described, sets.train.key(), layers.to_vec(), seed), false, (experiment, sets), || {
+                let name = control::parts(&experiment.detector).map(|parts| parts.name).unwrap_or_default();
+                let detector = detector(experiment)?;
+                detector.check_layers(layers.len()).map_err(misplaced)?;
+                Ok((name, detector, "detector".to_owned()))
+            })?;
         let mut found = vec![own.clone()];
         // Some controls stand in every table, whatever else is asked for.
         let always =
@@ -90,12 +108,12 @@ impl Planner<'_> {
                 return Err(at(&place, &what));
             }
             let identity = (serde_json::to_string(control)?, sets.train.key(), layers.to_vec(), seed);
-            found.push(self.contender(identity, true, sets, || {
+            found.push(self.contender(identity, true, (experiment, sets), || {
                 let parts = control.parts().map_err(|what| at(&place, &what))?;
                 let wrong = |error: DetectorError| at(&place, &error.to_string());
                 let detector = build(&parts.kind, parts.settings, &parts.scores).map_err(|error| wrong(*error))?;
                 detector.check_layers(layers.len()).map_err(wrong)?;
-                Ok((parts.name, detector))
+                Ok((parts.name, detector, place.clone()))
             })?);
         }
         Ok(found)
@@ -106,16 +124,18 @@ impl Planner<'_> {
         &mut self,
         identity: Identity,
         control: bool,
-        sets: &Sets,
-        build: impl FnOnce() -> Result<(String, Box<dyn Detector>)>,
+        (experiment, sets): (&Experiment, &Sets),
+        build: impl FnOnce() -> Result<(String, Box<dyn Detector>, String)>,
     ) -> Result<Arc<Contender>> {
         if let Some(known) = self.contenders.get(&identity) {
             return Ok(known.clone());
         }
-        let (name, detector) = build()?;
+        let (name, detector, place) = build()?;
         detector.check_compute(&self.lab.compute).map_err(misplaced)?;
         let (_, _, layers, seed) = &identity;
-        let fit = Fit::new(self.lab, detector, &sets.train, layers, *seed)?;
+        let inputs = self.inputs(detector.as_ref(), experiment, sets, layers, &place)?;
+        let fit = Fit::new(self.lab, detector, &sets.train, inputs, *seed)?;
+        let layers = &fit.reading().layers;
         let score_config = json!({ "score": fit.detector().score_config(), "layers": layers, "seed": seed });
         let scoring = KeyBuilder::new("scoring", 1).key("fit", &fit.key()).config("score", &score_config)?.finish();
         let contender = Arc::new(Contender { fit, control, name, score_config, scoring });

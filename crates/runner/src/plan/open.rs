@@ -141,14 +141,20 @@ impl Planner<'_> {
         Ok(())
     }
 
-    fn encode(&self, encoder: &Arc<Encoder>, images: &Arc<ImageSet>, squash: Squash) -> Encode {
+    /// The encoding of images, on the GPU where the network is there.
+    pub(super) fn encode(&self, encoder: &Arc<Encoder>, images: &Arc<ImageSet>, squash: Squash) -> Encode {
         let gpu = self.on_gpu.get(&encoder.key()).cloned();
         Encode::new(encoder, gpu, images, squash, self.preprocess)
     }
 
     /// `None` for a set of which nothing was imported: the run goes on without it and says so. One of which only the other
     /// protocol's features are there is an error: a table would compare different sets.
-    fn imported_outlier(&mut self, name: &str, choice: &Choice, protocol: Protocol) -> Result<Option<FeatureSource>> {
+    pub(super) fn imported_outlier(
+        &mut self,
+        name: &str,
+        choice: &Choice,
+        protocol: Protocol,
+    ) -> Result<Option<FeatureSource>> {
         let Choice { set, split, subset, limit } = choice;
         // The first rows are what a limit takes; others cannot be told from a file of features alone.
         let limit = match subset {

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use anyhow::Result;
 use oodlab_base::Key;
 use oodlab_datasets::{ImageSet, TrainingImages, TrainingSplit};
-use oodlab_features::Features;
+use oodlab_features::Labels;
 
-use crate::lab::Lab;
 use crate::stages::encode::Encode;
 use crate::stages::imported::Imported;
 use crate::stages::source::FeatureSource;
@@ -45,8 +44,19 @@ impl Training {
         self.source.key()
     }
 
-    /// All rows of the layers with these numbers (counted from 1).
-    pub fn rows(&self, lab: &Lab, layers: &[usize]) -> Result<Features> {
-        self.source.rows(lab, 0..self.source.len(), layers)
+    /// The class of every image and the number of classes, for supervised detectors; none where a class is not known.
+    pub fn labels(&self) -> Result<Option<(Labels, usize)>> {
+        let classes = match &self.source {
+            FeatureSource::Images(encode) => encode.images().classes(),
+            FeatureSource::Imported(imported) if imported.stored().labels => {
+                let known = imported.table()?.labels().and_then(|labels| labels.0.iter().max().copied());
+                known.map_or(0, |most| (most as usize + 1).max(self.source.classes().unwrap_or(0)))
+            }
+            FeatureSource::Imported(_) => 0,
+        };
+        if classes == 0 {
+            return Ok(None);
+        }
+        Ok(self.source.labels(classes)?.map(|labels| (Labels(labels), classes)))
     }
 }

@@ -13,9 +13,10 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use oodlab_base::{Key, KeyBuilder, Progress};
 use oodlab_datasets::decode::picture::DECODERS;
-use oodlab_datasets::{Fetched, ImageSet, Preprocess};
+use oodlab_datasets::{Fetched, ImageSet, Preprocess, RgbImage};
 use oodlab_encoders::Encoder;
 use oodlab_encoders::cuda::{CudaImages, CudaNetwork};
+use oodlab_encoders::probe::ProbedNetwork;
 use oodlab_features::{Features, Logits, file};
 use oodlab_store::{Artifact, Holding, Lease, StoreError};
 
@@ -40,6 +41,8 @@ pub struct Encode {
     encoder: Arc<Encoder>,
     /// The same network on a GPU, which then encodes; the processor reads and resizes.
     gpu: Option<Arc<CudaNetwork>>,
+    /// Looks into the network in place of encoding.
+    probe: Option<Arc<ProbedNetwork>>,
     images: Arc<ImageSet>,
     /// Protocol `matched`: bring every image to this size first.
     squash: Option<(u32, u32)>,
@@ -57,10 +60,31 @@ enum Prepared {
 }
 
 /// What an encoder says of one image.
-struct Row {
-    features: Vec<f32>,
+pub struct Row {
+    /// All layers.
+    pub features: Vec<f32>,
     /// Class scores; none where the weights have no head.
-    logits: Vec<f32>,
+    pub logits: Vec<f32>,
+}
+
+/// The square that a network sees of a picture, brought to `squash` (width, height) first.
+pub fn square(
+    image: &RgbImage,
+    squash: Option<(u32, u32)>,
+    preprocess: Preprocess,
+    resolution: u32,
+) -> Result<RgbImage> {
+    match squash {
+        Some((width, height)) => Ok(preprocess.apply(&preprocess.squash(image, width, height)?, resolution)?),
+        None => Ok(preprocess.apply(image, resolution)?),
+    }
+}
+
+/// What the network says of a square, on the processor and on the calling thread.
+pub fn encoded(encoder: &Encoder, image: &RgbImage) -> Result<Row> {
+    let (mut features, mut logits) = (vec![0.0; encoder.width()], vec![0.0; encoder.classes()]);
+    encoder.encode_image(image, &mut features, &mut logits)?;
+    Ok(Row { features, logits })
 }
 
 impl Encode {
@@ -85,7 +109,13 @@ impl Encode {
             None => key,
         };
         let key = key.finish();
-        Encode { encoder: encoder.clone(), gpu, images: images.clone(), squash, preprocess, key }
+        Encode { encoder: encoder.clone(), gpu, probe: None, images: images.clone(), squash, preprocess, key }
+    }
+
+    /// The same images looked into by a probe: its columns in place of the features, on the processor.
+    pub fn probed(&self, probe: &Arc<ProbedNetwork>) -> Encode {
+        let key = KeyBuilder::new("probed", REVISION).key("encode", &self.key).key("probe", &probe.key()).finish();
+        Encode { gpu: None, probe: Some(probe.clone()), key, ..self.clone() }
     }
 
     /// The key of the features.
@@ -111,7 +141,8 @@ impl Encode {
 
     /// What the bar says: `encode mnist test at 32x32`.
     pub fn label(&self) -> String {
-        format!("encode {}", self.name())
+        let verb = if self.probe.is_some() { "look into" } else { "encode" };
+        format!("{verb} {}", self.name())
     }
 
     /// Number of parts.
@@ -344,17 +375,16 @@ impl Encode {
     fn prepare(&self, fetched: Fetched) -> Result<Prepared> {
         let at = fetched.index();
         let place = || format!("{}: {}", self.label(), self.images.id(at));
-        let mut image = self.images.decode_as(fetched, self.preprocess.reading())?;
-        if let Some((width, height)) = self.squash {
-            image = self.preprocess.squash(&image, width, height)?;
-        }
-        let image = self.preprocess.apply(&image, self.encoder.resolution()).with_context(place)?;
+        let image = self.images.decode_as(fetched, self.preprocess.reading())?;
+        let image = square(&image, self.squash, self.preprocess, self.encoder.resolution()).with_context(place)?;
         if self.gpu.is_some() {
             return Ok(Prepared::Pixels(image.pixels));
         }
-        let (mut features, mut logits) = (vec![0.0; self.encoder.width()], vec![0.0; self.encoder.classes()]);
-        self.encoder.encode_image(&image, &mut features, &mut logits).with_context(place)?;
-        Ok(Prepared::Encoded(Row { features, logits }))
+        if let Some(probe) = &self.probe {
+            let features = probe.run(&image).with_context(place)?;
+            return Ok(Prepared::Encoded(Row { features, logits: Vec::new() }));
+        }
+        Ok(Prepared::Encoded(encoded(&self.encoder, &image).with_context(place)?))
     }
 
     /// The rows of a part. On the GPU all of its images go through together, while the pool prepares those of the next part.
@@ -388,14 +418,16 @@ impl Encode {
     /// A part as it is stored.
     fn bytes(&self, rows: Range<usize>, encoded: Vec<Row>) -> Result<Vec<u8>> {
         let ids = rows.map(|at| self.images.id(at)).collect();
-        let mut values = Vec::with_capacity(encoded.len() * self.encoder.width());
+        let layers = self.probe.as_ref().map_or_else(|| self.encoder.layers(), |probe| probe.layers().to_vec());
+        let width = layers.last().map_or(0, |layer| layer.end);
+        let mut values = Vec::with_capacity(encoded.len() * width);
         let mut logits = Vec::new();
         for row in &encoded {
             values.extend_from_slice(&row.features);
             logits.extend_from_slice(&row.logits);
         }
-        let mut features = Features::new(self.encoder.layers(), ids, values)?;
-        let classes = self.encoder.classes();
+        let mut features = Features::new(layers, ids, values)?;
+        let classes = if self.probe.is_some() { 0 } else { self.encoder.classes() };
         if classes > 0 {
             features = features.with_logits(Logits { classes, values: logits })?;
         }

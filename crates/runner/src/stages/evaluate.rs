@@ -13,7 +13,7 @@ use oodlab_evaluation::{FprRule, Metric, evaluate};
 use oodlab_features::Scores;
 use serde::{Deserialize, Serialize};
 
-use super::classified::Classified;
+use super::classified::{Classified, Found};
 use super::{Note, Work, each_part};
 use crate::lab::Lab;
 use crate::plan::Run;
@@ -141,6 +141,10 @@ pub struct ScoredContender {
     pub shifted: Vec<Scores>,
     /// Scores of each out-of-distribution set, in the run's order.
     pub outliers: Vec<Scores>,
+    /// What a detector that classifies finds in the in-distribution test images.
+    pub test_classes: Option<Found>,
+    /// The same in covariate-shifted sets.
+    pub shifted_classes: Vec<Option<Found>>,
 }
 
 impl ScoredContender {
@@ -215,6 +219,9 @@ fn evaluated(
     let mut found = Evaluated { sets: Vec::new(), means: Vec::new(), curves, stages, warnings: Vec::new() };
     let mut replicates: BTreeMap<Group, Vec<Replicates>> = BTreeMap::new();
     for (place, contender) in contenders.iter().enumerate() {
+        // A detector that classifies is judged by its own classes, all others by the encoder's.
+        let own = Classified::of_found(&run.sets, contender.test_classes.as_ref(), &contender.shifted_classes)?;
+        let classified = own.as_ref().or(classified);
         for name in &contender.test.names {
             for (at, (outlier, scores)) in run.sets.outliers.iter().zip(&contender.outliers).enumerate() {
                 let shifted: Vec<usize> = run.sets.shifted_under(outlier.protocol).map(|(at, _)| at).collect();
@@ -279,8 +286,10 @@ pub fn labels_key<'a>(inliers: impl Iterator<Item = &'a FeatureSource>) -> Resul
     let mut key = KeyBuilder::new("labels", REVISION);
     for source in inliers {
         // Of imported features the content's key covers the labels.
-        let (Some(classes), Some(_)) = (source.classes(), source.images()) else { continue };
-        if let Some(labels) = source.labels(classes)? {
+        if source.images().is_none() {
+            continue;
+        }
+        if let Some(labels) = source.own_labels()? {
             let bytes: Vec<u8> = labels.iter().flat_map(|label| label.to_le_bytes()).collect();
             key = key.key("labels", &Key::of_bytes(&bytes));
         }

@@ -4,10 +4,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use oodlab_base::{Key, KeyBuilder, Seed, Task};
-use oodlab_detectors::{Detector, FitContext, FittedDetector, Unlabeled};
-use oodlab_diffusion::Checkpoints;
+use oodlab_detectors::{Detector, FitContext, FittedDetector, Labeled, Parts, Validation};
+use oodlab_diffusion::{Checkpoints, KeeperError};
+use oodlab_evaluation::metrics::Counts;
+use oodlab_features::Labels;
 use oodlab_store::Artifact;
+use serde_json::Value;
 
+use super::reading::{Reading, Rows};
+use super::source::FeatureSource;
 use super::{Note, Work, each_part};
 use crate::lab::Lab;
 use crate::numerics;
@@ -31,24 +36,80 @@ const WRITING_SHARE: u32 = 20;
 /// One detector fitted on one set of features with one seed.
 pub struct Fit {
     detector: Box<dyn Detector>,
-    layers: Vec<usize>,
+    inputs: Inputs,
     seed: u64,
     key: Key,
+    /// Of all inputs, without the detector's settings: fits that share it may share parts.
+    shared: Key,
+}
+
+/// What a detector learns from beside the features of the training images.
+pub struct Inputs {
+    /// How it reads a set.
+    pub reading: Reading,
+    /// Labels of the training images and the number of classes, for a supervised detector.
+    pub labels: Option<(Labels, usize)>,
+    /// The validation split, for a detector that asked for it.
+    pub validation: Option<ValidationSets>,
+    /// The training images as another network sees them.
+    pub teacher: Option<(Training, Reading)>,
+}
+
+/// Sets that settings may be chosen with.
+#[derive(Clone)]
+pub struct ValidationSets {
+    /// In-distribution samples.
+    pub id: FeatureSource,
+    /// Their classes, for a supervised detector.
+    pub labels: Option<Labels>,
+    /// Out-of-distribution samples; empty where the detector did not ask for them.
+    pub ood: Vec<FeatureSource>,
+}
+
+impl Inputs {
+    /// All of it as parts of a key; nothing for a detector that reads the chosen layers alone.
+    fn key(&self, key: KeyBuilder) -> KeyBuilder {
+        let mut key = self.reading.key(key);
+        if let Some((labels, classes)) = &self.labels {
+            key = key.number("classes", *classes as u64).key("labels", &of_labels(labels));
+        }
+        if let Some(ValidationSets { id, labels, ood }) = &self.validation {
+            key = key.key("id validation", &id.key());
+            if let Some(labels) = labels {
+                key = key.key("validation labels", &of_labels(labels));
+            }
+            for source in ood {
+                key = key.key("ood validation", &source.key());
+            }
+        }
+        if let Some((teacher, reading)) = &self.teacher {
+            key = reading.key(key.key("teacher", &teacher.key()));
+        }
+        key
+    }
+}
+
+fn of_labels(labels: &Labels) -> Key {
+    Key::of_bytes(&labels.0.iter().flat_map(|label| label.to_le_bytes()).collect::<Vec<u8>>())
 }
 
 impl Fit {
-    /// `layers` are the numbers chosen from the training features. The lab's device is part of the key.
-    pub fn new(lab: &Lab, detector: Box<dyn Detector>, train: &Training, layers: &[usize], seed: u64) -> Result<Fit> {
+    /// The lab's device is part of the key.
+    pub fn new(lab: &Lab, detector: Box<dyn Detector>, train: &Training, inputs: Inputs, seed: u64) -> Result<Fit> {
+        let of_inputs = |key: KeyBuilder| -> Result<KeyBuilder> {
+            let key = key
+                .key("features", &train.key())
+                .config("layers", &inputs.reading.layers)?
+                .number("seed", seed)
+                .text("numerics", &numerics::describe(lab.gpu.as_ref()));
+            Ok(inputs.key(key))
+        };
         let key = KeyBuilder::new("fit", REVISION)
             .text("detector", detector.kind())
             .number("detector revision", u64::from(detector.revision()))
-            .config("config", &detector.fit_config())?
-            .key("features", &train.key())
-            .config("layers", &layers)?
-            .number("seed", seed)
-            .text("numerics", &numerics::describe(lab.gpu.as_ref()))
-            .finish();
-        Ok(Fit { detector, layers: layers.to_vec(), seed, key })
+            .config("config", &detector.fit_config())?;
+        let (key, shared) = (of_inputs(key)?.finish(), of_inputs(KeyBuilder::new("shared", REVISION))?.finish());
+        Ok(Fit { detector, inputs, seed, key, shared })
     }
 
     /// The key of the fitted detector.
@@ -61,6 +122,11 @@ impl Fit {
         self.detector.as_ref()
     }
 
+    /// How the detector reads a set.
+    pub fn reading(&self) -> &Reading {
+        &self.inputs.reading
+    }
+
     /// Whether the fitted detector is stored.
     pub fn is_done(&self, lab: &Lab) -> Result<bool> {
         Ok(lab.store()?.artifact("fit", &self.key).finished()?.is_some())
@@ -71,21 +137,7 @@ impl Fit {
         let artifact = lab.store()?.artifact("fit", &self.key);
         let checkpoints = lab.store()?.artifact("checkpoint", &self.key);
         let mut fitted = None;
-        let compute = |_, _: &dyn Task| {
-            // Training needs all rows of the chosen layers at once.
-            let features = train.rows(lab, &self.layers)?;
-            let mut context = FitContext {
-                seed: Seed(self.seed),
-                progress: &lab.bars,
-                cancel: &lab.cancel,
-                checkpoints: &mut StoredCheckpoints::new(&checkpoints),
-                checkpoint_every: CHECKPOINT_EVERY,
-                checkpoint_every_steps: CHECKPOINT_EVERY_STEPS,
-                compute: &lab.compute,
-            };
-            let detector = self.detector.fit(&Unlabeled::new(&features), &mut context)?;
-            Ok(detector.to_bytes()?)
-        };
+        let compute = |_, _: &dyn Task| Ok(self.train(lab, train, &checkpoints)?.to_bytes()?);
         let label = format!("fit {}", self.detector.kind());
         let work = Work { label: &label, unit: None, sizes: vec![1] };
         let note = each_part(lab, &artifact, &work, compute, |_, bytes| {
@@ -96,6 +148,82 @@ impl Fit {
             checkpoints.remove_part(steps)?;
         }
         Ok((fitted.context("no fitted detector")?, note))
+    }
+
+    /// Training needs all rows at once.
+    fn train(&self, lab: &Lab, train: &Training, checkpoints: &Artifact) -> Result<Box<dyn FittedDetector>> {
+        let Inputs { reading, labels, validation, teacher } = &self.inputs;
+        let samples = reading.all(lab, train.source())?;
+        let of_teacher = match teacher {
+            Some((teacher, reading)) => Some(reading.all(lab, teacher.source())?),
+            None => None,
+        };
+        let held = match validation {
+            Some(sets) => {
+                let ood = sets.ood.iter().map(|source| reading.all(lab, source)).collect::<Result<Vec<Rows>>>()?;
+                Some((reading.all(lab, &sets.id)?, ood))
+            }
+            None => None,
+        };
+        let ood: Vec<_> = held.iter().flat_map(|(_, ood)| ood).map(Rows::given).collect();
+        let validation_samples =
+            held.as_ref().map(|(id, _)| Validation { id: id.given(), ood: &ood, separation: &separation });
+        let mut context = FitContext {
+            seed: Seed(self.seed),
+            progress: &lab.bars,
+            cancel: &lab.cancel,
+            checkpoints: &mut StoredCheckpoints::new(checkpoints),
+            checkpoint_every: CHECKPOINT_EVERY,
+            checkpoint_every_steps: CHECKPOINT_EVERY_STEPS,
+            compute: &lab.compute,
+            validation: validation_samples,
+            parts: &mut StoredParts { lab, inputs: self.shared },
+        };
+        let Some(supervised) = self.detector.supervised() else {
+            return Ok(self.detector.fit(&samples.given(), &mut context)?);
+        };
+        // The planner gives labels to every detector that asks for them.
+        let (labels, classes) = labels.as_ref().context("no labels for a supervised detector")?;
+        let labeled = Labeled {
+            given: samples.given(),
+            labels,
+            classes: *classes,
+            validation: validation.as_ref().and_then(|sets| sets.labels.as_ref()),
+            teacher: of_teacher.as_ref().map(Rows::given),
+        };
+        Ok(supervised.fit_labeled(&labeled, &mut context)?)
+    }
+}
+
+/// AUROC of scores, higher meaning more out-of-distribution; scores that cannot be ranked separate nothing.
+fn separation(id: &[f64], ood: &[f64]) -> f64 {
+    Counts::new(id, ood).map_or(0.0, |counts| counts.auroc())
+}
+
+/// Parts that several fits share, as artifacts of their own.
+struct StoredParts<'a> {
+    lab: &'a Lab,
+    inputs: Key,
+}
+
+impl StoredParts<'_> {
+    fn artifact(&self, name: &str, config: &Value) -> Result<Artifact> {
+        let key = KeyBuilder::new("part", REVISION).key("inputs", &self.inputs).text("name", name);
+        Ok(self.lab.store()?.artifact("part", &key.config("config", config)?.finish()))
+    }
+}
+
+impl Parts for StoredParts<'_> {
+    fn load(&mut self, name: &str, config: &Value) -> Result<Option<Vec<u8>>, KeeperError> {
+        let artifact = self.artifact(name, config)?;
+        Ok(if artifact.finished()?.is_some() { artifact.read_part(0)? } else { None })
+    }
+
+    fn save(&mut self, name: &str, config: &Value, bytes: &[u8]) -> Result<(), KeeperError> {
+        let artifact = self.artifact(name, config)?;
+        artifact.write_part(0, bytes)?;
+        artifact.finish(1, &Note::from([("label".to_owned(), name.to_owned())]))?;
+        Ok(())
     }
 }
 

@@ -3,12 +3,13 @@
 //! images ─▶ [`encode`] ─▶ [`fit`] ─▶ [`score`] ─▶ [`evaluate`]. Features that another program made are [`imported`] instead; a
 //! [`source`] is either.
 
-mod classified;
+pub mod classified;
 pub mod encode;
 pub mod evaluate;
 pub mod fit;
 pub mod imported;
 mod pipeline;
+pub mod reading;
 pub mod score;
 pub mod source;
 

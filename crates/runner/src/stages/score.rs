@@ -4,9 +4,11 @@ use std::ops::Range;
 
 use anyhow::{Context, Result};
 use oodlab_base::{Key, KeyBuilder, Task};
-use oodlab_detectors::{FittedDetector, ScoreContext, Unlabeled};
-use oodlab_features::{Features, Scores};
+use oodlab_detectors::{FittedDetector, ScoreContext};
+use oodlab_features::Scores;
 
+use super::classified::with_classes;
+use super::reading::Rows;
 use super::{Note, Work, each_part, ranges};
 use crate::lab::Lab;
 
@@ -50,13 +52,13 @@ impl Score {
         Ok((lab.store()?.artifact("score", &self.key).parts()?.len().min(parts), parts))
     }
 
-    /// Reads or computes the scores. `fitted` and `features` (of the rows asked for) are called only when something has to be
+    /// Reads or computes the scores; behind them stand the classes of a detector that classifies. `fitted` and `samples` (of the rows asked for) are called only when something has to be
     /// computed. Tells how they were computed, too.
     pub fn run<'a>(
         &self,
         lab: &Lab,
         fitted: impl Fn() -> Result<&'a dyn FittedDetector>,
-        features: impl Fn(Range<usize>) -> Result<Features>,
+        samples: impl Fn(Range<usize>) -> Result<Rows>,
     ) -> Result<(Scores, Note)> {
         let artifact = lab.store()?.artifact("score", &self.key);
         let ranges = ranges(self.rows, PART_ROWS);
@@ -65,11 +67,12 @@ impl Score {
         let compute = |part: usize, task: &dyn Task| {
             let detector = fitted()?;
             let rows = ranges[part].clone();
-            let features = features(rows.clone())?;
+            let samples = samples(rows.clone())?;
             let first_index = rows.start as u64;
             let context = ScoreContext { first_index, cancel: &lab.cancel, task, compute: &lab.compute };
-            let columns = detector.score(&Unlabeled::new(&features), &context)?;
-            let scores = Scores::new(features.ids().to_vec(), detector.score_names(), columns)?;
+            let answer = detector.answer(&samples.given(), &context)?;
+            let (names, columns) = with_classes(detector.score_names(), answer);
+            let scores = Scores::new(samples.ids().to_vec(), names, columns)?;
             Ok(scores.to_bytes()?)
         };
         let work = Work { label: &self.label, unit: Some("images"), sizes };

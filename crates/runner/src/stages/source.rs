@@ -13,7 +13,7 @@ use super::imported::Imported;
 use crate::lab::Lab;
 
 /// The layer in front of a network's classes: chosen by name, never by default.
-const PENULTIMATE: &str = "penultimate";
+pub const PENULTIMATE: &str = "penultimate";
 
 /// The features of one set under one protocol.
 #[derive(Clone)]
@@ -136,11 +136,19 @@ impl FeatureSource {
         }
     }
 
+    /// The class of each sample as its set counts them, where all are known; what a detector that classifies is held to.
+    pub fn own_labels(&self) -> Result<Option<Vec<u32>>> {
+        self.labels(match self {
+            FeatureSource::Images(encode) => encode.images().classes(),
+            FeatureSource::Imported(_) => usize::MAX,
+        })
+    }
+
     /// The class of each sample, where all are known and the set has as many classes as the logits: then they are taken to be the
     /// same classes in the same order. Only what is made of scores sees them, never a detector.
     pub fn labels(&self, classes: usize) -> Result<Option<Vec<u32>>> {
         let labels: Option<Vec<u32>> = match self {
-            FeatureSource::Images(encode) if encode.images().class_names().len() == classes => {
+            FeatureSource::Images(encode) if encode.images().classes() == classes => {
                 (0..self.len()).map(|index| encode.images().label(index)).collect()
             }
             FeatureSource::Images(_) => None,

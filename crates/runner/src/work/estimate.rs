@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use oodlab_base::Key;
-use oodlab_base::file::write_atomic;
+use oodlab_base::file::{remove_leftovers, write_atomic};
 use serde::{Deserialize, Serialize};
 
 use super::message::Outcome;
@@ -70,7 +70,12 @@ impl Estimate {
     /// What the store knows of the classes of a graph's work. Who will [`Estimate::learn`] needs the classes also where it knows nothing yet.
     pub fn read(lab: &Lab, plan: &Plan, graph: &Graph, learns: bool) -> Result<Estimate> {
         let mut estimate = Estimate::default();
-        let known = learns || lab.root.join(FOLDER).is_dir();
+        let folder = lab.root.join(FOLDER);
+        let known = learns || folder.is_dir();
+        // What a process left that was killed while it kept a rate. A folder that cannot be read holds no rates.
+        if learns && let Err(error) = remove_leftovers(&folder) {
+            tracing::debug!(%error, "no rates");
+        }
         for node in &graph.nodes {
             let class = match known && node.left {
                 true => Some(Key::of_bytes(class_of(&plan.runs[node.run], node)?.as_bytes())),

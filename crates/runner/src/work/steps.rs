@@ -10,6 +10,7 @@ use oodlab_features::Scores;
 use super::job::{Share, Step};
 use crate::lab::Lab;
 use crate::plan::{Contender, Run};
+use crate::stages::classified::split;
 use crate::stages::evaluate::{Evaluate, Evaluated, FitCurve, ScoredContender, Stages};
 use crate::stages::score::Score;
 use crate::stages::source::FeatureSource;
@@ -50,19 +51,18 @@ fn fit(lab: &Lab, run: &Run, contender: &Contender) -> Result<()> {
 /// The scores of every set of a run by one detector, and how they were computed.
 pub fn score(lab: &Lab, run: &Run, contender: &Contender, stages: &mut Stages) -> Result<ScoredContender> {
     let fitted = Fitted { lab, run, contender, loaded: OnceCell::new() };
-    let mut score = |source: &FeatureSource| -> Result<Scores> {
-        let stage = score_stage(contender, source)?;
-        let part = |rows| source.rows(lab, rows, &run.layers);
-        let (scores, note) = stage.run(lab, || fitted.get(), part).with_context(|| stage.label().to_owned())?;
-        stages.add(stage.key(), stage.label(), note);
-        Ok(scores)
-    };
+    let mut score = |source: &FeatureSource| -> Result<Scores> { fitted.score(source, stages) };
     let sets = &run.sets;
+    let (test, test_classes) = split(score(&sets.id_test)?);
+    let shifted = sets.shifted.iter().map(|other| Ok(split(score(&other.encode)?)));
+    let (shifted, shifted_classes) = shifted.collect::<Result<Vec<_>>>()?.into_iter().unzip();
     Ok(ScoredContender {
         detector: contender.name.clone(),
-        test: score(&sets.id_test)?,
-        shifted: sets.shifted.iter().map(|other| score(&other.encode)).collect::<Result<_>>()?,
-        outliers: sets.outliers.iter().map(|outlier| score(&outlier.encode)).collect::<Result<_>>()?,
+        test,
+        shifted,
+        outliers: sets.outliers.iter().map(|outlier| Ok(split(score(&outlier.encode)?).0)).collect::<Result<_>>()?,
+        test_classes,
+        shifted_classes,
     })
 }
 
@@ -77,7 +77,8 @@ pub fn evaluate(lab: &Lab, run: &Run) -> Result<Evaluated> {
         let (mut scored, mut curves) = (Vec::new(), Vec::new());
         for (place, contender) in run.contenders.iter().enumerate() {
             let name = &contender.name;
-            let (fitted, note) = contender.fit.run(lab, &run.sets.train).with_context(|| format!("fit {name}"))?;
+            let (fitted, mut note) = contender.fit.run(lab, &run.sets.train).with_context(|| format!("fit {name}"))?;
+            note.extend(fitted.notes());
             stages.add(contender.fit.key(), &format!("fit {name}"), note);
             scored.push(score(lab, run, contender, stages)?);
             curves.extend(fitted.curves().into_iter().map(|curve| FitCurve {
@@ -107,7 +108,21 @@ struct Fitted<'a> {
     loaded: OnceCell<Box<dyn FittedDetector>>,
 }
 
+/// The scores of one set that need not be among those of the run.
+pub fn score_set(lab: &Lab, run: &Run, contender: &Contender, source: &FeatureSource) -> Result<Scores> {
+    let fitted = Fitted { lab, run, contender, loaded: OnceCell::new() };
+    Ok(split(fitted.score(source, &mut Stages::default())?).0)
+}
+
 impl Fitted<'_> {
+    fn score(&self, source: &FeatureSource, stages: &mut Stages) -> Result<Scores> {
+        let stage = score_stage(self.contender, source)?;
+        let part = |rows| self.contender.fit.reading().rows(self.lab, source, rows);
+        let (scores, note) = stage.run(self.lab, || self.get(), part).with_context(|| stage.label().to_owned())?;
+        stages.add(stage.key(), stage.label(), note);
+        Ok(scores)
+    }
+
     fn get(&self) -> Result<&dyn FittedDetector> {
         if let Some(loaded) = self.loaded.get() {
             return Ok(loaded.as_ref());
