@@ -308,6 +308,13 @@ fn bars_set_side_by_side_what_is_asked_for() {
     assert_eq!(names(&by_score), ["bars-auroc-small-far--mnist--native"]);
     rendered("bars-", &[figures, groups[..1].to_vec(), by_score].concat());
     assert!(refused(&layers, json!({"kind": "bars", "x": "sweep.width"})).contains("swept are: layers"));
+    // A list whose cells name their detectors: the name tells the cell, and all stand in one figure.
+    let mut named = layers;
+    for row in &mut named.table.rows {
+        row.detector = format!("{}-{}", row.detector, row.sweep["layers"]);
+    }
+    let by_name = json!({"kind": "bars", "x": "detector", "series": "group", "where": {"score": "mse"}});
+    assert_eq!(names(&drawn(&named, by_name)), ["bars-auroc-small-mse-native"]);
 }
 
 #[test]

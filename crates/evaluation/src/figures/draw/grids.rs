@@ -156,6 +156,8 @@ pub(super) fn bars<'a>(
         Facet::Detector => row.detector.clone(),
         Facet::Protocol => row.protocol.clone(),
         Facet::Sweep(key) => swept(row, key).to_owned(),
+        // Where the detector is shown, a score need not tell it.
+        Facet::Score if facets.contains(&&Facet::Detector) => row.score.clone(),
         Facet::Score => labels
             .iter()
             .find(|(detector, score, _)| (*detector, *score) == (row.detector.as_str(), row.score.as_str()))
@@ -163,10 +165,12 @@ pub(super) fn bars<'a>(
     };
     let keys: Vec<&str> = facets.into_iter().filter_map(Facet::swept_key).collect();
     let by = if keys.is_empty() { String::new() } else { format!(", by {}", keys.join(" and ")) };
-    // What is neither along the axis nor side by side makes figures of its own.
+    // What is neither along the axis nor side by side, nor told by what is, makes figures of its own.
+    let untold: Vec<&String> =
+        record.table.sweep_keys.iter().filter(|key| !is_told(key, &rows, &facets, &value)).collect();
     let mut figures: BTreeMap<Vec<(String, String)>, Vec<&Row>> = BTreeMap::new();
     for row in &rows {
-        figures.entry(rest(row, &facets, &rows, &value)).or_default().push(row);
+        figures.entry(rest(row, &facets, &untold, &rows, &value)).or_default().push(row);
     }
     let mut drawn = Vec::new();
     for (rest, rows) in figures {
@@ -236,10 +240,18 @@ fn facet_label(facet: &Facet) -> String {
     facet.swept_key().map_or_else(|| facet.to_string(), |key| key_label(key).to_owned())
 }
 
+/// Whether the place of a bar says which value a swept key has: each cell of a list that names its detector, say.
+fn is_told(key: &str, rows: &[&Row], facets: &[&Facet; 2], value: &impl Fn(&Row, &Facet) -> String) -> bool {
+    let mut known: BTreeMap<[String; 2], &str> = BTreeMap::new();
+    rows.iter()
+        .all(|row| *known.entry(facets.map(|facet| value(row, facet))).or_insert(swept(row, key)) == swept(row, key))
+}
+
 /// Properties of a row that no facet covers: name and value, where rows differ in it.
 fn rest(
     row: &Row,
     facets: &[&Facet; 2],
+    swept_keys: &[&String],
     rows: &[&Row],
     value: &impl Fn(&Row, &Facet) -> String,
 ) -> Vec<(String, String)> {
@@ -250,7 +262,7 @@ fn rest(
             rest.push((name, value(row, facet)));
         }
     };
-    for key in row.sweep.keys() {
+    for &key in swept_keys {
         add(key.clone(), &Facet::Sweep(key.clone()), false);
     }
     // A score tells its detector.
