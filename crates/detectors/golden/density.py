@@ -18,7 +18,7 @@ from scipy.stats import weibull_min
 from sklearn.covariance import ShrunkCovariance
 from sklearn.ensemble import IsolationForest
 from sklearn.kernel_approximation import RBFSampler
-from sklearn.linear_model import SGDOneClassSVM
+from sklearn.linear_model import LogisticRegression, SGDOneClassSVM
 from sklearn.mixture import GaussianMixture
 from sklearn.svm import OneClassSVM
 
@@ -199,6 +199,19 @@ for nu in (0.1, 0.5):
     keep(f"svm.{nu}.libsvm", [least])
     keep(f"svm.{nu}.sgd", [reached])
     keep(f"svm.{nu}.scores", -share * exact.decision_function(seen))
+
+# Logistic regression, to the last digits: by its own solver, and a gradient that is zero there
+for name, spread, shift in (("even", [1.0, 1.0, 1.0], 0.7), ("uneven", [0.03, 1.0, 40.0], 0.5), ("apart", [1.0, 2.0], 30.0)):
+    outside = np.arange(90) % 3 == 0
+    rows = draw.normal(2, 1, (90, len(spread))) * spread
+    rows[outside] += shift * np.array(spread) * np.resize([1.0, -0.3, 0.6], len(spread))
+    model = LogisticRegression(C=1.0, solver="newton-cholesky", tol=1e-14, max_iter=1000).fit(rows, outside)
+    chance = 1 / (1 + np.exp(-(rows @ model.coef_[0] + model.intercept_)))
+    slope = model.coef_[0] + rows.T @ (chance - outside)
+    assert np.abs(slope).max() < 1e-6 * np.abs(rows).sum(0).max(), (name, slope)
+    keep(f"logistic.{name}.rows", rows)
+    keep(f"logistic.{name}.outside", outside)
+    keep(f"logistic.{name}.weights", model.coef_[0])
 
 settings = {"cases": cases, "forest_max_samples": 64}
 metadata = {name: json.dumps(value) for name, value in settings.items()}

@@ -14,7 +14,8 @@ use crate::{DetectorError, Needs};
 pub struct Unlabeled<'a> {
     features: &'a Features,
     penultimate: Option<&'a Features>,
-    probed: Option<&'a Features>,
+    probed: &'a [Features],
+    probe: usize,
     head: Option<&'a Head>,
 }
 
@@ -22,7 +23,7 @@ impl<'a> Unlabeled<'a> {
     /// The features of samples whose labels stay behind.
     #[must_use]
     pub fn new(features: &'a Features) -> Unlabeled<'a> {
-        Unlabeled { features, penultimate: None, probed: None, head: None }
+        Unlabeled { features, penultimate: None, probed: &[], probe: 0, head: None }
     }
 
     /// With the vectors that the classifier reads, as features of one layer.
@@ -31,10 +32,15 @@ impl<'a> Unlabeled<'a> {
         Unlabeled { penultimate, ..self }
     }
 
-    /// With what the detector's [`crate::Detector::probe`] read off the network.
+    /// With what the detector's [`crate::Detector::probes`] read off the network, one entry each.
     #[must_use]
-    pub fn with_probed(self, probed: Option<&'a Features>) -> Unlabeled<'a> {
+    pub fn with_probed(self, probed: &'a [Features]) -> Unlabeled<'a> {
         Unlabeled { probed, ..self }
+    }
+
+    /// The same samples for one who reads the probe of this number.
+    pub(crate) fn through_probe(self, probe: usize) -> Unlabeled<'a> {
+        Unlabeled { probe, ..self }
     }
 
     /// With the classifier.
@@ -85,12 +91,12 @@ impl<'a> Unlabeled<'a> {
         self.head.ok_or_else(|| Needs { head: true, ..Needs::default() }.unmet(who))
     }
 
-    /// What the detector's probe read off the network, `[rows, width]`, f32.
+    /// What the detector's one probe read off the network, `[rows, width]`, f32.
     ///
     /// # Errors
     /// When it was not given.
     pub fn probed(self, who: &'static str) -> Result<&'a Features, DetectorError> {
-        self.probed.ok_or_else(|| Needs { images: true, ..Needs::default() }.unmet(who))
+        self.probed.get(self.probe).ok_or_else(|| Needs { images: true, ..Needs::default() }.unmet(who))
     }
 
     /// Refuses an empty list, NaN and infinite values in everything given.
@@ -102,7 +108,7 @@ impl<'a> Unlabeled<'a> {
             return Err(DetectorError::NoSamples(who));
         }
         self.features.check_finite()?;
-        for other in [self.penultimate, self.probed].into_iter().flatten() {
+        for other in self.penultimate.into_iter().chain(self.probed.get(self.probe)) {
             other.check_finite()?;
         }
         Ok(())

@@ -23,6 +23,7 @@ pub mod isolation_forest;
 pub mod kl_matching;
 pub mod knn;
 mod linear_algebra;
+mod logistic;
 pub mod mahalanobis;
 pub mod max_logit;
 pub mod mean_distance;
@@ -119,9 +120,15 @@ pub trait Detector: Send + Sync + std::fmt::Debug {
         Ok(())
     }
 
-    /// What must be read off the network itself: gradients, maps. Known before anything is encoded.
-    fn probe(&self) -> Option<Probe> {
-        None
+    /// What must be read off the network itself: gradients, maps. Several only where a choice is made among them. Known before anything is
+    /// encoded.
+    fn probes(&self) -> Vec<Probe> {
+        Vec::new()
+    }
+
+    /// Whether the training samples are probed, too: a detector that learns nothing from them spares the time.
+    fn probes_training(&self) -> bool {
+        true
     }
 
     /// The network whose answers to the training images it learns from, where it wants one of its own.
@@ -160,6 +167,11 @@ pub trait Detector: Send + Sync + std::fmt::Debug {
 pub trait FittedDetector: Send + Sync + std::fmt::Debug {
     /// Names of the scores, in order.
     fn score_names(&self) -> Vec<String>;
+
+    /// Which of [`Detector::probes`] it reads: the only one that it is given.
+    fn probe(&self) -> usize {
+        0
+    }
 
     /// Scores samples: one vector a score (in the order of the names), one number a sample; higher means more out-of-distribution.
     ///

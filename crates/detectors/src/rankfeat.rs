@@ -4,7 +4,7 @@
 //! As there, the logits without that component of the last map, and of the map one stage before, are averaged. The last map is here the one
 //! that the readout reads, behind all norms and activations, and the one before it the last tap but one: of a ResNet those of OpenOOD. The
 //! component is found by power iteration in double precision to the end, where OpenOOD computes a whole singular value decomposition in
-//! single precision; its faster choice (`accelerate`: 20 iterations from random numbers) is left out.
+//! single precision; its faster choice (`accelerate`: 20 iterations from random numbers) is left out. Training images are not looked into.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -32,6 +32,7 @@ impl Default for RankFeat {
 impl Rule for RankFeat {
     const KIND: &'static str = "rankfeat";
     const SCORED_BY: &'static [&'static str] = &["temperature"];
+    const PROBES_TRAINING: bool = false;
 
     fn check(&self) -> Result<(), DetectorError> {
         check_temperature("temperature", self.temperature)

@@ -165,7 +165,7 @@ mod tests {
             assert_eq!(detector.kind(), kind);
             assert!(!detector.score_names().is_empty());
             assert_eq!(detector.needs().labels, detector.supervised().is_some(), "{kind}");
-            assert_eq!(detector.needs().images, detector.probe().is_some(), "{kind}");
+            assert_eq!(detector.needs().images, !detector.probes().is_empty(), "{kind}");
         }
         assert!(CONTROLS.iter().all(|control| kinds().contains(control)));
     }

@@ -31,6 +31,8 @@ struct Tuned {
     base: Box<dyn Detector>,
     grid: Grid,
     candidates: Vec<Candidate>,
+    /// All that the candidates read off the network, each once.
+    probes: Vec<Probe>,
 }
 
 /// One combination of settings.
@@ -38,6 +40,8 @@ struct Tuned {
 struct Candidate {
     settings: Map<String, Value>,
     detector: Box<dyn Detector>,
+    /// Which of the probes it reads; 0 where it reads none.
+    probe: usize,
 }
 
 /// Takes `tune` out of a section: none where there is none, or it is false.
@@ -57,18 +61,26 @@ pub(crate) fn build(
     let base = builder(config.clone(), scores)?;
     let config = section::map("detector", config)?;
     let grid = Grid::new(base.as_ref(), tune)?;
-    let mut candidates = Vec::new();
+    let (mut candidates, mut probes) = (Vec::new(), Vec::new());
     for settings in grid.combinations() {
         let mut with = config.clone();
         with.extend(settings.clone());
         let detector = builder(Value::Object(with), scores)?;
-        if detector.probe() != base.probe() || detector.teacher() != base.teacher() {
-            let message = "these settings change what is read off the network, so they cannot be tuned; use a sweep";
-            return Err(grid::refuse(message));
+        if detector.teacher() != base.teacher() {
+            return Err(grid::refuse("the teacher cannot be tuned; use a sweep"));
         }
-        candidates.push(Candidate { settings, detector });
+        let probe = detector.probes().into_iter().next().map_or(0, |probe| place_of(probe, &mut probes));
+        candidates.push(Candidate { settings, detector, probe });
     }
-    Ok(Box::new(Tuned { base, grid, candidates }))
+    Ok(Box::new(Tuned { base, grid, candidates, probes }))
+}
+
+/// Where a probe stands in the list, at its end where it was not in it.
+fn place_of(probe: Probe, probes: &mut Vec<Probe>) -> usize {
+    probes.iter().position(|known| *known == probe).unwrap_or_else(|| {
+        probes.push(probe);
+        probes.len() - 1
+    })
 }
 
 /// The schema of `tune`.
@@ -138,8 +150,12 @@ impl Detector for Tuned {
         self.base.check_compute(compute)
     }
 
-    fn probe(&self) -> Option<Probe> {
-        self.base.probe()
+    fn probes(&self) -> Vec<Probe> {
+        self.probes.clone()
+    }
+
+    fn probes_training(&self) -> bool {
+        self.base.probes_training()
     }
 
     fn teacher(&self) -> Option<EncoderConfig> {
@@ -159,7 +175,10 @@ impl Detector for Tuned {
         train: &Unlabeled<'_>,
         context: &mut FitContext<'_>,
     ) -> Result<Box<dyn FittedDetector>, DetectorError> {
-        self.choose(|candidate, context| candidate.detector.fit(train, context), context)
+        let fit = |candidate: &Candidate, context: &mut FitContext<'_>| {
+            candidate.detector.fit(&train.through_probe(candidate.probe), context)
+        };
+        self.choose(fit, context)
     }
 
     fn load(&self, bytes: &[u8]) -> Result<Box<dyn FittedDetector>, DetectorError> {
@@ -173,9 +192,12 @@ impl Supervised for Tuned {
         train: &Labeled<'_>,
         context: &mut FitContext<'_>,
     ) -> Result<Box<dyn FittedDetector>, DetectorError> {
-        let fit = |candidate: &Candidate, context: &mut FitContext<'_>| match candidate.detector.supervised() {
-            Some(supervised) => supervised.fit_labeled(train, context),
-            None => candidate.detector.fit(&train.given, context),
+        let fit = |candidate: &Candidate, context: &mut FitContext<'_>| {
+            let given = train.given.through_probe(candidate.probe);
+            match candidate.detector.supervised() {
+                Some(supervised) => supervised.fit_labeled(&Labeled { given, ..*train }, context),
+                None => candidate.detector.fit(&given, context),
+            }
         };
         self.choose(fit, context)
     }

@@ -16,6 +16,7 @@ use oodlab_base::{Key, KeyBuilder};
 use oodlab_datasets::{Benchmark, Choice, ImageSet, Library, Preprocess, TrainingImages};
 use oodlab_encoders::Encoder;
 use oodlab_encoders::cuda::CudaNetwork;
+use oodlab_encoders::plain::PlainNetwork;
 use oodlab_encoders::probe::ProbedNetwork;
 use oodlab_features::Layer;
 use oodlab_features::library::{Place, StoredFeatures};
@@ -93,7 +94,9 @@ pub struct Planner<'a> {
     encoders: BTreeMap<String, (Arc<Encoder>, String)>,
     /// The same networks on the GPU, by the encoder's key; those that only the processor can run are not in it.
     on_gpu: BTreeMap<Key, Arc<CudaNetwork>>,
-    /// Networks that are looked into, by what chooses them.
+    /// Networks that can be looked into, by their section.
+    plain: BTreeMap<String, Arc<PlainNetwork>>,
+    /// What is read off them, by section and probe.
     probes: BTreeMap<String, Arc<ProbedNetwork>>,
     benchmarks: BTreeMap<String, Arc<Benchmark>>,
     images: BTreeMap<Choice, Arc<ImageSet>>,
@@ -118,6 +121,7 @@ impl Planner<'_> {
             lab,
             encoders: BTreeMap::new(),
             on_gpu: BTreeMap::new(),
+            plain: BTreeMap::new(),
             probes: BTreeMap::new(),
             benchmarks: BTreeMap::new(),
             images: BTreeMap::new(),

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use oodlab_datasets::Library;
 use oodlab_encoders::formula;
 use oodlab_encoders::weights::{ConvertOptions, convert};
+use oodlab_evaluation::scores::read_scores_parquet;
 use serde_json::Value;
 use support::Sandbox;
 
@@ -54,11 +55,13 @@ const DETECTORS: &str = "
   - {kind: knn, tune: {k: [1, 5]}}
   - mahalanobis
   - {kind: mahalanobis, name: layers, on: layers, layers: sum}
+  - {kind: mahalanobis, name: weighed, on: layers, layers: weighed}
   - relative-mahalanobis
   - vim
   - residual
   - openmax
   - odin
+  - {kind: odin, name: tuned-odin, tune: {noise: [0.0014, 0.05]}}
   - rankfeat
   - gram
   - nac
@@ -121,14 +124,43 @@ fn every_detector_runs_and_any_number_of_threads_gives_the_same_bits() {
         assert_eq!(scored(detector, score), 2, "{detector} {score}");
     }
     let detectors: std::collections::BTreeSet<&str> = rows.iter().map(|row| row[3]).collect();
-    assert_eq!(detectors.len(), 35, "{detectors:?}");
+    assert_eq!(detectors.len(), 37, "{detectors:?}");
 
     // What tuning chose stands in the record, and so does everything that it tried.
     let record: Value = serde_json::from_slice(&read("a/x/record.json")).expect("JSON");
     let text = record.to_string();
-    for told in ["\"tuned\":\"from = ", "percentile = ", "tried (AUROC on validation sets)", "\"tuned\":\"k = "] {
+    for told in [
+        "\"tuned\":\"from = ",
+        "percentile = ",
+        "tried (AUROC on validation sets)",
+        "\"tuned\":\"k = ",
+        "\"tuned\":\"noise = ",
+    ] {
         assert!(text.contains(told), "{told}");
     }
+}
+
+/// Of a detector that chose what to read off the network, the file reads that and nothing else.
+#[test]
+fn a_chosen_probe_predicts_what_was_evaluated() {
+    let sandbox = sandbox();
+    let odin = "\n  - {kind: odin, name: tuned-odin, tune: {temperature: [1, 1000], noise: [0.05, 0.0014]}}\n";
+    sandbox.write("x.yaml", &experiment(odin));
+    sandbox.ok(&["run", "x.yaml", "--store", "store", "--results", "results"]);
+    sandbox.ok(&["calibrate", "x.yaml", "--store", "store", "--detector", "tuned-odin", "--output", "d.oodlab"]);
+    let told = sandbox.ok(&["predict", "d.oodlab", "mine/test", "--store", "store", "--json"]);
+    let told: Value = serde_json::from_str(&told).expect("one line of JSON");
+    let pictures = told["pictures"].as_array().expect("a list");
+    let mut predicted: Vec<f64> = pictures.iter().map(|one| one["score"].as_f64().expect("a number")).collect();
+    let bytes = std::fs::read(sandbox.path("results/x/scores.parquet")).expect("the run wrote it");
+    let records = read_scores_parquet(&bytes).expect("its own file");
+    let blocks = records.blocks();
+    let mine = blocks.iter().find(|block| (block.detector, block.is_ood) == ("tuned-odin", false)).expect("scores");
+    let mut evaluated = mine.values.to_vec();
+    // The folder and the set count their pictures in orders of their own.
+    predicted.sort_by(f64::total_cmp);
+    evaluated.sort_by(f64::total_cmp);
+    assert_eq!((predicted.len(), predicted), (20, evaluated));
 }
 
 /// A student has classes of its own, whatever the encoder's classifier says.

@@ -55,7 +55,7 @@ fn settings<R: Rule>(rule: &R, scoring: bool) -> Value {
 }
 
 fn fitted<R: Rule>(rule: &R, given: &Unlabeled<'_>, arrays: Arrays) -> Result<Box<dyn FittedDetector>, DetectorError> {
-    let sizes = Sizes::of(given, rule.needs(), R::KIND)?;
+    let sizes = Sizes::of(rule, given)?;
     // The same check as when it is read back: a detector that could not be loaded is not stored.
     rule.check_arrays(&arrays, &sizes).map_err(|message| DetectorError::Stored { kind: R::KIND, message })?;
     Ok(Box::new(Fitted { rule: rule.clone(), sizes, arrays }))
@@ -88,8 +88,12 @@ macro_rules! described_by_the_rule {
             vec![R::KIND.to_owned()]
         }
 
-        fn probe(&self) -> Option<Probe> {
-            self.0.probe()
+        fn probes(&self) -> Vec<Probe> {
+            self.0.probe().into_iter().collect()
+        }
+
+        fn probes_training(&self) -> bool {
+            R::PROBES_TRAINING
         }
 
         fn space(&self) -> Vec<(&'static str, Vec<Value>)> {

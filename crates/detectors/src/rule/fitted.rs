@@ -27,7 +27,7 @@ impl<R: Rule> Fitted<R> {
     }
 
     fn check_sizes(&self, given: &Unlabeled<'_>) -> Result<(), DetectorError> {
-        let found = Sizes::of(given, self.rule.needs(), R::KIND)?;
+        let found = Sizes::of(&self.rule, given)?;
         if found == self.sizes {
             return Ok(());
         }

@@ -33,6 +33,8 @@ pub(crate) trait Rule:
     const REVISION: u32 = 1;
     /// Names of the settings that only scoring depends on: changing them fits nothing again.
     const SCORED_BY: &'static [&'static str] = &[];
+    /// [`crate::Detector::probes_training`].
+    const PROBES_TRAINING: bool = true;
 
     /// Refuses settings out of range.
     fn check(&self) -> Result<(), DetectorError> {
@@ -42,7 +44,7 @@ pub(crate) trait Rule:
     /// [`crate::Detector::needs`].
     fn needs(&self) -> Needs;
 
-    /// [`crate::Detector::probe`].
+    /// [`crate::Detector::probes`].
     fn probe(&self) -> Option<Probe> {
         None
     }
@@ -81,7 +83,7 @@ pub(crate) struct Sizes {
     pub penultimate: usize,
     /// Number of logits.
     pub classes: usize,
-    /// Layers of what was probed.
+    /// Layers of what was probed; empty, too, where training samples are not.
     pub probed: Vec<Layer>,
 }
 
@@ -91,13 +93,15 @@ impl Sizes {
         self.layers.last().map_or(0, |layer| layer.end)
     }
 
-    /// Of samples, as far as the needs go.
-    fn of(given: &Unlabeled<'_>, needs: Needs, who: &'static str) -> Result<Sizes, DetectorError> {
+    /// Of samples, as far as a rule's needs go.
+    fn of<R: Rule>(rule: &R, given: &Unlabeled<'_>) -> Result<Sizes, DetectorError> {
+        let (needs, who) = (rule.needs(), R::KIND);
+        let probed = needs.images && R::PROBES_TRAINING;
         Ok(Sizes {
             layers: if needs.features { given.features().layers().to_vec() } else { Vec::new() },
             penultimate: if needs.penultimate { given.penultimate(who)?.width() } else { 0 },
             classes: if needs.logits { given.logits(who)?.classes } else { 0 },
-            probed: if needs.images { given.probed(who)?.layers().to_vec() } else { Vec::new() },
+            probed: if probed { given.probed(who)?.layers().to_vec() } else { Vec::new() },
         })
     }
 }

@@ -75,7 +75,7 @@ impl Samples {
     pub fn given(&self) -> Unlabeled<'_> {
         Unlabeled::new(&self.features)
             .with_penultimate(Some(&self.penultimate))
-            .with_probed(Some(&self.probed))
+            .with_probed(std::slice::from_ref(&self.probed))
             .with_head(Some(&self.head))
     }
 
@@ -99,6 +99,36 @@ pub(crate) fn with_logits(rows: &[&[f32]]) -> Features {
     features.with_logits(logits).expect("one row a sample")
 }
 
+/// Fits a detector that sees no label to just what is given.
+pub(crate) fn fit_given(
+    detector: &dyn Detector,
+    train: &Unlabeled<'_>,
+    validation: Option<Validation<'_>>,
+) -> Result<Box<dyn FittedDetector>, DetectorError> {
+    detector
+        .fit(train, &mut context(&Cancel::new(), &Compute::processor(), validation, &mut NoCheckpoints, &mut NoParts))
+}
+
+fn context<'a>(
+    cancel: &'a Cancel,
+    compute: &'a Compute,
+    validation: Option<Validation<'a>>,
+    checkpoints: &'a mut NoCheckpoints,
+    parts: &'a mut NoParts,
+) -> FitContext<'a> {
+    FitContext {
+        seed: Seed(5),
+        progress: &Silent,
+        cancel,
+        checkpoints,
+        checkpoint_every: 0,
+        checkpoint_every_steps: 0,
+        compute,
+        validation,
+        parts,
+    }
+}
+
 /// Fits with labels where the detector sees them, and with validation samples.
 pub(crate) fn fit(detector: &dyn Detector, train: &Samples) -> Result<Box<dyn FittedDetector>, DetectorError> {
     fit_with(detector, train, &Samples::new(30, true), &Samples::new(30, false))
@@ -116,17 +146,10 @@ pub(crate) fn fit_with(
         wins as f64 / (id.len() * ood.len()) as f64
     };
     let others = [ood.given()];
-    let mut context = FitContext {
-        seed: Seed(5),
-        progress: &Silent,
-        cancel: &Cancel::new(),
-        checkpoints: &mut NoCheckpoints,
-        checkpoint_every: 0,
-        checkpoint_every_steps: 0,
-        compute: &Compute::processor(),
-        validation: Some(Validation { id: id.given(), ood: &others, separation: &separation }),
-        parts: &mut NoParts,
-    };
+    let validation = Some(Validation { id: id.given(), ood: &others, separation: &separation });
+    let (cancel, compute) = (Cancel::new(), Compute::processor());
+    let (mut checkpoints, mut parts) = (NoCheckpoints, NoParts);
+    let mut context = context(&cancel, &compute, validation, &mut checkpoints, &mut parts);
     match detector.supervised() {
         Some(supervised) => {
             let labeled = Labeled {

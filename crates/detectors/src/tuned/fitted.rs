@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::{Candidate, Tuned};
-use crate::{Answer, Curve, DetectorError, Explained, FitContext, FittedDetector, Needs, ScoreContext, Unlabeled};
+use crate::{
+    Answer, Curve, DetectorError, Explained, FitContext, FittedDetector, Needs, ScoreContext, Unlabeled, Validation,
+};
 
 /// What came of one combination of settings.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -52,9 +54,11 @@ impl Choice {
         let mut last_refusal = None;
         for (at, candidate) in tuned.candidates.iter().enumerate() {
             context.cancel.check()?;
-            let outcome = fitted(candidate, fit, &mut fits, context).and_then(|bytes| {
+            let ood: Vec<_> = validation.ood.iter().map(|set| set.through_probe(candidate.probe)).collect();
+            let seen = Validation { id: validation.id.through_probe(candidate.probe), ood: &ood, ..validation };
+            let outcome = fitted(candidate, fit, &mut fits, seen, context).and_then(|bytes| {
                 let detector = candidate.detector.load(&bytes)?;
-                Ok((auroc(detector.as_ref(), &validation, context)?, bytes))
+                Ok((auroc(detector.as_ref(), &seen, context)?, bytes))
             });
             let settings = candidate.settings.clone();
             match outcome {
@@ -86,12 +90,14 @@ fn fitted(
     candidate: &Candidate,
     fit: &mut Fit<'_>,
     known: &mut BTreeMap<String, Vec<u8>>,
+    validation: Validation<'_>,
     context: &mut FitContext<'_>,
 ) -> Result<Vec<u8>, DetectorError> {
     let config = json!({
         "kind": candidate.detector.kind(),
         "revision": candidate.detector.revision(),
         "fit": candidate.detector.fit_config(),
+        "probes": candidate.detector.probes(),
     });
     let name = config.to_string();
     if let Some(bytes) = known.get(&name) {
@@ -110,7 +116,7 @@ fn fitted(
                 checkpoint_every: 0,
                 checkpoint_every_steps: 0,
                 compute: context.compute,
-                validation: context.validation,
+                validation: Some(validation),
                 parts: &mut *context.parts,
             };
             let bytes = fit(candidate, &mut inner)?.to_bytes()?;
@@ -125,7 +131,7 @@ fn fitted(
 /// The mean AUROC of a detector's first score over the validation sets.
 fn auroc(
     detector: &dyn FittedDetector,
-    validation: &crate::Validation<'_>,
+    validation: &Validation<'_>,
     context: &FitContext<'_>,
 ) -> Result<f64, DetectorError> {
     let score = |given: &Unlabeled<'_>| {
@@ -144,13 +150,15 @@ fn auroc(
 #[derive(Debug)]
 pub(super) struct Fitted {
     record: Record,
+    probe: usize,
     inner: Box<dyn FittedDetector>,
 }
 
 impl Fitted {
     pub fn new(tuned: &Tuned, choice: Choice) -> Result<Fitted, DetectorError> {
-        let inner = tuned.candidates[choice.record.chosen].detector.load(&choice.bytes)?;
-        Ok(Fitted { record: choice.record, inner })
+        let candidate = &tuned.candidates[choice.record.chosen];
+        let inner = candidate.detector.load(&choice.bytes)?;
+        Ok(Fitted { record: choice.record, probe: candidate.probe, inner })
     }
 
     /// What [`FittedDetector::to_bytes`] wrote: the length of the record, the record, the detector.
@@ -164,7 +172,7 @@ impl Fitted {
             record.tried.get(record.chosen).is_some_and(|tried| tried.settings == candidate.settings)
         });
         let candidate = candidate.ok_or_else(|| broken("its choice is not among the settings tried"))?;
-        Ok(Fitted { inner: candidate.detector.load(rest)?, record })
+        Ok(Fitted { inner: candidate.detector.load(rest)?, probe: candidate.probe, record })
     }
 }
 
@@ -176,6 +184,10 @@ fn shown(settings: &Map<String, Value>) -> String {
 impl FittedDetector for Fitted {
     fn score_names(&self) -> Vec<String> {
         self.inner.score_names()
+    }
+
+    fn probe(&self) -> usize {
+        self.probe
     }
 
     fn score(&self, given: &Unlabeled<'_>, context: &ScoreContext<'_>) -> Result<Vec<Vec<f64>>, DetectorError> {

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use crate::rule::testing::{self, Samples};
-use crate::{Detector, build};
+use crate::{Detector, Unlabeled, Validation, build};
 
 fn react(tune: Value) -> Box<dyn Detector> {
     build("react", json!({"from": "train", "tune": tune}), &[]).expect("valid settings")
@@ -41,6 +41,30 @@ fn the_best_setting_is_taken_and_told() {
     let notes = fitted.notes();
     assert_eq!(notes[0], ("tuned".to_owned(), format!("k = {}", values[best])));
     assert!(notes[1].1.contains("k = 89"), "{notes:?}");
+}
+
+/// Settings that change what is read off the network: each candidate sees its own probe, and what was chosen is given that alone.
+#[test]
+fn a_probe_can_be_chosen() {
+    let (train, id, ood) = (Samples::new(30, true), Samples::new(30, true), Samples::new(30, false));
+    let tuned = build("odin", json!({"temperature": 1.0, "tune": {"noise": [0.0, 0.5]}}), &[]).expect("valid");
+    assert_eq!(tuned.probes().len(), 2);
+    // The first noise makes in- and out-of-distribution samples equal, the second tells them apart.
+    let probed = |own: &Samples| vec![id.probed.clone(), own.probed.clone()];
+    let (of_id, of_ood) = (probed(&id), probed(&ood));
+    let given = |samples, probed| Unlabeled::new(samples).with_probed(probed);
+    let separation = |id: &[f64], ood: &[f64]| f64::from(u8::from(id != ood));
+    let others = [given(&ood.features, &of_ood)];
+    let validation = Validation { id: given(&id.features, &of_id), ood: &others, separation: &separation };
+    // Training samples without a probe: there is nothing to learn from them.
+    let fitted = testing::fit_given(tuned.as_ref(), &given(&train.features, &[]), Some(validation)).expect("fits");
+    assert_eq!(fitted.notes()[0].1, "noise = 0.5");
+    let loaded = tuned.load(&fitted.to_bytes().expect("bytes")).expect("its own bytes");
+    assert_eq!((fitted.probe(), loaded.probe()), (1, 1));
+    let single = build("odin", json!({"temperature": 1.0, "noise": 0.5}), &[]).expect("valid");
+    let single = testing::fit_given(single.as_ref(), &given(&train.features, &[]), None).expect("fits");
+    let score = |fitted: &dyn crate::FittedDetector| testing::score(fitted, &ood, 0).expect("scores");
+    assert_eq!(score(loaded.as_ref()), score(single.as_ref()));
 }
 
 /// ViM's own values are for wide networks: what does not fit is told, and the rest still tried.

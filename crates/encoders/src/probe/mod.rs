@@ -11,6 +11,8 @@ mod rankfeat;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use candle_core::{Device, Tensor};
 use oodlab_base::{Key, KeyBuilder};
 use oodlab_datasets::RgbImage;
@@ -19,11 +21,10 @@ use serde::Serialize;
 
 pub use gram::GramColumns;
 
-use crate::encoder::{Encoder, EncoderConfig};
+use crate::encoder::Encoder;
 use crate::error::EncoderError;
 use crate::network::Normalisation;
 use crate::plain::PlainNetwork;
-use crate::weights::Weights;
 
 /// Raised when the same weights and images give other numbers.
 const REVISION: u32 = 1;
@@ -61,7 +62,7 @@ pub enum Probe {
 /// A network ready to be probed.
 pub struct ProbedNetwork {
     probe: Probe,
-    network: PlainNetwork,
+    network: Arc<PlainNetwork>,
     normalisation: Normalisation,
     resolution: usize,
     layers: Vec<Layer>,
@@ -69,20 +70,14 @@ pub struct ProbedNetwork {
 }
 
 impl ProbedNetwork {
-    /// The same network, weights and preprocessing as `encoder`, which was built from `config` and `weights`.
+    /// The preprocessing of `encoder`, and `network` of the same configuration and weights; several probes may share it.
     ///
     /// # Errors
-    /// When the weights are not the network's or have no classifier, or the network has no layer of a name.
-    pub fn new(
-        probe: &Probe,
-        encoder: &Encoder,
-        config: &EncoderConfig,
-        weights: &Weights,
-    ) -> Result<ProbedNetwork, EncoderError> {
-        let network = PlainNetwork::new(config, weights)?;
+    /// When the weights have no classifier, or the network has no layer of a name.
+    pub fn new(probe: &Probe, encoder: &Encoder, network: Arc<PlainNetwork>) -> Result<ProbedNetwork, EncoderError> {
         let classes = encoder.classes();
         if classes == 0 {
-            return Err(EncoderError::NoClassifier { network: config.network.clone() });
+            return Err(EncoderError::NoClassifier { network: network.network().name.to_owned() });
         }
         let layers = match probe {
             Probe::Gram { powers, columns } => gram::layers(network.network(), powers, *columns),

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use oodlab_base::{Key, text};
-use oodlab_detectors::Detector;
+use oodlab_detectors::{Detector, FittedDetector};
 use oodlab_encoders::cuda::{CudaEncoderError, CudaNetwork};
+use oodlab_encoders::plain::PlainNetwork;
 use oodlab_encoders::probe::{Probe, ProbedNetwork};
 use oodlab_encoders::weights::Weights;
 use oodlab_encoders::{Encoder, EncoderConfig, EncoderError, PIXELS};
@@ -145,14 +146,23 @@ impl Planner<'_> {
     /// The network of a section, ready to be looked into; built once however many runs use it.
     pub(super) fn probed(&mut self, probe: &Probe, section: &EncoderSection) -> Result<Option<Arc<ProbedNetwork>>> {
         let EncoderSection::Network(config) = section else { return Ok(None) };
-        let identity = format!("{} {}", serde_json::to_string(config)?, serde_json::to_string(probe)?);
+        let section = serde_json::to_string(config)?;
+        let identity = format!("{section} {}", serde_json::to_string(probe)?);
         if let Some(known) = self.probes.get(&identity) {
             return Ok(Some(known.clone()));
         }
         let (encoder, _) = self.encoder(config)?;
-        let (config, weights) = self.weights_of(config)?;
-        let network = ProbedNetwork::new(probe, &encoder, &config, &weights);
-        let network = Arc::new(network.map_err(|error| at("detector", &error.to_string()))?);
+        let refused = |error: EncoderError| at("detector", &error.to_string());
+        let plain = match self.plain.get(&section) {
+            Some(plain) => plain.clone(),
+            None => {
+                let (config, weights) = self.weights_of(config)?;
+                let plain = Arc::new(PlainNetwork::new(&config, &weights).map_err(refused)?);
+                self.plain.insert(section, plain.clone());
+                plain
+            }
+        };
+        let network = Arc::new(ProbedNetwork::new(probe, &encoder, plain).map_err(refused)?);
         self.probes.insert(identity, network.clone());
         Ok(Some(network))
     }
@@ -163,10 +173,15 @@ impl Planner<'_> {
         Ok((self.encoder(config)?.0, weights.key()))
     }
 
-    /// The network that a detector looks into, where it does.
-    pub fn probe_of(&mut self, detector: &dyn Detector, config: &EncoderConfig) -> Result<Option<Arc<ProbedNetwork>>> {
-        match detector.probe() {
-            Some(probe) => self.probed(&probe, &EncoderSection::Network(config.clone())),
+    /// The network that a fitted detector looks into, where it does.
+    pub fn probe_of(
+        &mut self,
+        detector: &dyn Detector,
+        fitted: &dyn FittedDetector,
+        config: &EncoderConfig,
+    ) -> Result<Option<Arc<ProbedNetwork>>> {
+        match detector.probes().get(fitted.probe()) {
+            Some(probe) => self.probed(probe, &EncoderSection::Network(config.clone())),
             None => Ok(None),
         }
     }

@@ -52,10 +52,10 @@ impl Planner<'_> {
             );
             return Err(at(place, &what));
         }
-        let probe = match detector.probe() {
-            Some(probe) => self.probed(&probe, &experiment.encoder)?,
-            None => None,
-        };
+        let mut probes = Vec::new();
+        for probe in detector.probes() {
+            probes.extend(self.probed(&probe, &experiment.encoder)?);
+        }
         let teacher = match detector.teacher() {
             Some(config) => Some(self.teacher(&config, sets, place)?),
             None => None,
@@ -64,7 +64,7 @@ impl Planner<'_> {
             needs,
             layers: if needs.features { layers.to_vec() } else { Vec::new() },
             penultimate: penultimate(&sets.layers, &sets.backbone),
-            probe,
+            probes,
             head: head.filter(|_| needs.head).cloned().map(Arc::new),
         };
         Ok(Inputs { reading, labels, validation, teacher })
@@ -140,7 +140,7 @@ impl Planner<'_> {
         };
         let training = Training::of_images(&images, |images| self.encode(&encoder, images, None));
         let needs = Needs { penultimate: true, ..Needs::default() };
-        Ok((training, Reading { needs, layers: Vec::new(), penultimate: Some(last), probe: None, head: None }))
+        Ok((training, Reading { needs, layers: Vec::new(), penultimate: Some(last), probes: Vec::new(), head: None }))
     }
 }
 

@@ -70,9 +70,9 @@ impl OpenDetector {
                 encoder.numerics()
             );
         }
-        let probe = planner.probe_of(detector.as_ref(), &about.encoder.config)?;
-        let reading = reading(detector.as_ref(), &encoder, &part.layers, probe);
         let fitted = detector.load(fitted)?;
+        let probe = planner.probe_of(detector.as_ref(), fitted.as_ref(), &about.encoder.config)?;
+        let reading = reading(detector.as_ref(), &encoder, &part.layers, probe);
         Ok(OpenDetector { about, encoder, fitted, reading, score })
     }
 
@@ -97,7 +97,7 @@ impl OpenDetector {
     pub fn see_image(&self, id: String, image: &RgbImage) -> Result<Seen> {
         let About { squash, preprocess, .. } = self.about;
         let image = encode::square(image, squash, preprocess, self.encoder.resolution())?;
-        let probed = match &self.reading.probe {
+        let probed = match self.reading.probes.first() {
             Some(probe) => probe.run(&image)?,
             None => Vec::new(),
         };
@@ -128,9 +128,9 @@ impl OpenDetector {
         if classes > 0 {
             whole = whole.with_logits(Logits { classes, values: logits })?;
         }
-        let probed = match &self.reading.probe {
-            Some(probe) => Some(Features::new(probe.layers().to_vec(), ids, probed)?),
-            None => None,
+        let probed = match self.reading.probes.first() {
+            Some(probe) => vec![Features::new(probe.layers().to_vec(), ids, probed)?],
+            None => Vec::new(),
         };
         let rows = self.reading.of_whole(&whole, probed)?;
         let context = ScoreContext { first_index, cancel: &lab.cancel, task, compute: &lab.compute };
@@ -160,7 +160,7 @@ fn reading(detector: &dyn Detector, encoder: &Encoder, layers: &[usize], probe: 
         needs,
         layers: layers.to_vec(),
         penultimate: last.map(|place| place + 1),
-        probe,
+        probes: probe.into_iter().collect(),
         head: encoder.head().filter(|_| needs.head).cloned().map(Arc::new),
     }
 }

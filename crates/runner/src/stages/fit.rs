@@ -153,7 +153,8 @@ impl Fit {
     /// Training needs all rows at once.
     fn train(&self, lab: &Lab, train: &Training, checkpoints: &Artifact) -> Result<Box<dyn FittedDetector>> {
         let Inputs { reading, labels, validation, teacher } = &self.inputs;
-        let samples = reading.all(lab, train.source())?;
+        let probes = if self.detector.probes_training() { reading.probes.len() } else { 0 };
+        let samples = reading.through_probes(0..probes).all(lab, train.source())?;
         let of_teacher = match teacher {
             Some((teacher, reading)) => Some(reading.all(lab, teacher.source())?),
             None => None,

@@ -21,8 +21,8 @@ pub struct Reading {
     pub layers: Vec<usize>,
     /// The number of the layer in front of the classes, where there is one.
     pub penultimate: Option<usize>,
-    /// The network that is looked into.
-    pub probe: Option<Arc<ProbedNetwork>>,
+    /// The networks that are looked into, one for each of the detector's probes.
+    pub probes: Vec<Arc<ProbedNetwork>>,
     /// The classifier, where the detector wants it.
     pub head: Option<Arc<Head>>,
 }
@@ -31,7 +31,7 @@ pub struct Reading {
 pub struct Rows {
     features: Features,
     penultimate: Option<Features>,
-    probed: Option<Features>,
+    probed: Vec<Features>,
     head: Option<Arc<Head>>,
 }
 
@@ -41,7 +41,7 @@ impl Reading {
         if let Some(number) = self.penultimate.filter(|_| self.needs.penultimate) {
             key = key.number("penultimate", number as u64);
         }
-        if let Some(probe) = &self.probe {
+        for probe in &self.probes {
             key = key.key("probe", &probe.key());
         }
         key
@@ -51,19 +51,22 @@ impl Reading {
     pub fn rows(&self, lab: &Lab, source: &FeatureSource, rows: Range<usize>) -> Result<Rows> {
         let (numbers, own) = self.numbers();
         let all = source.rows(lab, rows.clone(), &numbers)?;
-        let probed = match &self.probe {
-            Some(probe) => {
-                let encode = source.encoding().context("imported features have no images to look into")?.probed(probe);
-                let layers: Vec<usize> = (1..=probe.layers().len()).collect();
-                Some(encode.rows(lab, rows, &layers)?)
-            }
-            None => None,
+        let look = |probe: &Arc<ProbedNetwork>| {
+            let encode = source.encoding().context("imported features have no images to look into")?.probed(probe);
+            let layers: Vec<usize> = (1..=probe.layers().len()).collect();
+            encode.rows(lab, rows.clone(), &layers)
         };
+        let probed = self.probes.iter().map(look).collect::<Result<_>>()?;
         self.cut(all, &numbers, own, probed)
     }
 
+    /// The same with the probes of these places alone.
+    pub fn through_probes(&self, places: Range<usize>) -> Reading {
+        Reading { probes: self.probes.get(places).map(<[_]>::to_vec).unwrap_or_default(), ..self.clone() }
+    }
+
     /// Samples of which all layers are at hand.
-    pub fn of_whole(&self, whole: &Features, probed: Option<Features>) -> Result<Rows> {
+    pub fn of_whole(&self, whole: &Features, probed: Vec<Features>) -> Result<Rows> {
         let (numbers, own) = self.numbers();
         self.cut(whole.select(&numbers)?, &numbers, own, probed)
     }
@@ -77,7 +80,7 @@ impl Reading {
         (numbers, own)
     }
 
-    fn cut(&self, all: Features, numbers: &[usize], own: usize, probed: Option<Features>) -> Result<Rows> {
+    fn cut(&self, all: Features, numbers: &[usize], own: usize, probed: Vec<Features>) -> Result<Rows> {
         let last = self.penultimate.filter(|_| self.needs.penultimate);
         let penultimate = match last.and_then(|last| numbers.iter().position(|number| *number == last)) {
             Some(place) => Some(all.select(&[place + 1])?),
@@ -98,7 +101,7 @@ impl Rows {
     pub fn given(&self) -> Unlabeled<'_> {
         Unlabeled::new(&self.features)
             .with_penultimate(self.penultimate.as_ref())
-            .with_probed(self.probed.as_ref())
+            .with_probed(&self.probed)
             .with_head(self.head.as_deref())
     }
 

@@ -117,7 +117,11 @@ pub fn score_set(lab: &Lab, run: &Run, contender: &Contender, source: &FeatureSo
 impl Fitted<'_> {
     fn score(&self, source: &FeatureSource, stages: &mut Stages) -> Result<Scores> {
         let stage = score_stage(self.contender, source)?;
-        let part = |rows| self.contender.fit.reading().rows(self.lab, source, rows);
+        let part = |rows| {
+            let reading = self.contender.fit.reading();
+            let probe = if reading.probes.is_empty() { 0 } else { self.get()?.probe() };
+            reading.through_probes(probe..(probe + 1).min(reading.probes.len())).rows(self.lab, source, rows)
+        };
         let (scores, note) = stage.run(self.lab, || self.get(), part).with_context(|| stage.label().to_owned())?;
         stages.add(stage.key(), stage.label(), note);
         Ok(scores)
