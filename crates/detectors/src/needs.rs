@@ -15,7 +15,7 @@ pub struct Needs {
     pub head: bool,
     /// Class labels of the training samples: only a supervised detector.
     pub labels: bool,
-    /// The images themselves and a differentiable network: gradients, maps ([`crate::Detector::probe`]).
+    /// The images themselves and a differentiable network: gradients, maps ([`crate::Detector::probes`]).
     pub images: bool,
     /// In-distribution samples of the benchmark's validation split.
     pub id_validation: bool,

@@ -2,12 +2,13 @@
 //!
 //! ```sh
 //! cargo run --release -p oodlab-outliers --example image_latents -- \
-//!     ENCODER DECODER IMAGES.npy LABELS.npy SHEET.png [epochs, default 100; 0: the round trip alone]
+//!     ENCODER DECODER IMAGES.npy LABELS.npy SHEET.png [EPOCHS] [LATENTS.safetensors]
 //! ```
 //! ENCODER and DECODER are the autoencoder's weight files, IMAGES holds bytes `[n, s, s, 3]` (s a multiple of 8), LABELS whole numbers `[n]`
 //! from 0. Printed are the error of the round trip, the times and the losses. The sheet has one row for each class: three images, the same
 //! after the round trip, six vectors from the edge of the class as they are, six samples that began there, and six of a mixture with another
-//! class. With `0` epochs: sixteen columns, images and their round trips in turn.
+//! class. EPOCHS are 100; with 0, the sheet has images and their round trips in turn. LATENTS takes 30 outliers of each class that began at its
+//! edge, for `diffusion: {source: precomputed}` of outlier-aware learning.
 
 use std::fs::File;
 use std::io::BufReader;
@@ -16,10 +17,11 @@ use std::time::Instant;
 
 use oodlab_base::{Cancel, Seed, Silent};
 use oodlab_diffusion::small::SmallTrainConfig;
+use oodlab_diffusion::tensor_file::{self, Values};
 use oodlab_diffusion::{NoCheckpoints, TrainContext};
 use oodlab_encoders::weights::Weights;
+use oodlab_features::format::Arrays;
 use oodlab_features::format::npy::NpyFile;
-use oodlab_features::format::{Arrays, Values};
 use oodlab_outliers::boundary::{self, BoundaryConfig};
 use oodlab_outliers::latent::image::{ContactSheet, TinyAutoencoder};
 use oodlab_outliers::latent::{Drive, LatentConfig, LatentGenerator, LatentNetwork, OutlierGenerator, Request};
@@ -32,6 +34,8 @@ const SEED: Seed = Seed(1);
 const SHOWN: usize = 3;
 /// Outliers of each class and kind that are shown.
 const MADE: usize = 6;
+/// Outliers of each class that are written.
+const WRITTEN: usize = 30;
 
 /// Images `[n, 3, side, side]`, 0 to 1, and the class of each.
 struct Images {
@@ -73,7 +77,7 @@ impl Images {
 fn integers(path: &Path) -> Result<(Vec<usize>, Vec<i64>), Failure> {
     let array = NpyFile::open(BufReader::new(File::open(path)?))?.read("features")?;
     match array.values {
-        Values::Integers(values) => Ok((array.shape, values)),
+        oodlab_features::format::Values::Integers(values) => Ok((array.shape, values)),
         _ => Err(format!("{} holds no whole numbers", path.display()).into()),
     }
 }
@@ -116,7 +120,8 @@ fn main() -> Result<(), Failure> {
     let made = if epochs == 0 {
         round_trips(&images, &decoded, scale)?
     } else {
-        outliers(&autoencoder, &images, &latents, &decoded, (epochs, scale))?
+        let latents_file = rest.get(1).map(Path::new);
+        outliers(&autoencoder, &images, (&latents, &decoded), (epochs, scale), latents_file)?
     };
     std::fs::write(sheet, made.to_png()?)?;
     Ok(())
@@ -138,10 +143,10 @@ fn round_trips(images: &Images, decoded: &[f32], scale: usize) -> Result<Contact
 fn outliers(
     autoencoder: &TinyAutoencoder,
     images: &Images,
-    latents: &[f32],
-    decoded: &[f32],
+    (latents, decoded): (&[f32], &[f32]),
     (epochs, scale): (usize, usize),
-) -> Result<ContactSheet, OutlierError> {
+    latents_file: Option<&Path>,
+) -> Result<ContactSheet, Failure> {
     let width = autoencoder.latent_width(images.side)?;
     let classes = images.labels.iter().max().map_or(0, |&last| last as usize + 1);
     let mut sizes = vec![0; classes];
@@ -182,6 +187,10 @@ fn outliers(
         let sampled = clock.elapsed().as_secs_f64() - trained;
         let losses = generator.losses();
         let (first, last) = (losses.first().copied().unwrap_or(0.0), losses.last().copied().unwrap_or(0.0));
+        if let (Some(path), Drive::Boundary) = (latents_file, drive) {
+            let request = Request { rows: classes * WRITTEN, boundary: Some(&edge), seed: SEED };
+            write(path, &generator.generate(&request, (&Cancel::new(), &Silent))?)?;
+        }
         println!("{drive:?}: trained in {trained:.1} s (loss {first:.3} to {last:.3}), {rows} made in {sampled:.1} s");
     }
 
@@ -201,6 +210,16 @@ fn outliers(
         }
     }
     Ok(sheet)
+}
+
+/// As `latents` and `classes`.
+fn write(path: &Path, outliers: &Outliers) -> Result<(), Failure> {
+    let classes: Vec<f32> = outliers.classes.iter().flatten().map(|&class| class as f32).collect();
+    let tensors = [
+        ("latents".to_owned(), vec![outliers.rows(), outliers.width], Values::F32(&outliers.values)),
+        ("classes".to_owned(), vec![classes.len()], Values::F32(&classes)),
+    ];
+    Ok(std::fs::write(path, tensor_file::write(&(), &tensors)?)?)
 }
 
 /// Vectors from the edge as long as latents are at the root of their mean square, row r of class r mod the number of classes.
