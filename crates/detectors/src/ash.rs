@@ -6,9 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::rule::{Arrays, FitsUnlabeled, Rule, Sizes};
+use crate::rule::{Arrays, FitsUnlabeled, Rule};
 use crate::shaping::{kept, largest, sharpening};
-use crate::{DetectorError, FitContext, Needs, Unlabeled, classifier, percentile};
+use crate::{DetectorError, Needs, Unlabeled, classifier, percentile};
 
 /// What becomes of the activations that stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -72,20 +72,12 @@ impl Rule for Ash {
         vec![("percentile", [65, 70, 75, 80, 85, 90, 95].map(|value| json!(value)).to_vec())]
     }
 
-    fn check_arrays(&self, _: &Arrays, _: &Sizes) -> Result<(), String> {
-        Ok(())
-    }
-
     fn score(&self, _: &Arrays, given: &Unlabeled<'_>) -> Result<Vec<f64>, DetectorError> {
         classifier::energies(given, Self::KIND, |vector| self.shape(vector))
     }
 }
 
-impl FitsUnlabeled for Ash {
-    fn fit(&self, _: &Unlabeled<'_>, _: &mut FitContext<'_>) -> Result<Arrays, DetectorError> {
-        Ok(Arrays::default())
-    }
-}
+impl FitsUnlabeled for Ash {}
 
 #[cfg(test)]
 mod tests {

@@ -4,9 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::rule::{Arrays, FitsUnlabeled, Rule, Sizes};
+use crate::rule::{Arrays, FitsUnlabeled, Rule};
 use crate::softmax::log_sum_exp;
-use crate::{DetectorError, FitContext, Needs, Unlabeled};
+use crate::{DetectorError, Needs, Unlabeled};
 
 /// Settings.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -38,10 +38,6 @@ impl Rule for Energy {
         vec![("temperature", vec![json!(0.1), json!(1.0), json!(10.0), json!(100.0), json!(1000.0)])]
     }
 
-    fn check_arrays(&self, _: &Arrays, _: &Sizes) -> Result<(), String> {
-        Ok(())
-    }
-
     fn score(&self, _: &Arrays, given: &Unlabeled<'_>) -> Result<Vec<f64>, DetectorError> {
         let logits = given.logits(Self::KIND)?;
         let t = self.temperature;
@@ -50,11 +46,7 @@ impl Rule for Energy {
     }
 }
 
-impl FitsUnlabeled for Energy {
-    fn fit(&self, _: &Unlabeled<'_>, _: &mut FitContext<'_>) -> Result<Arrays, DetectorError> {
-        Ok(Arrays::default())
-    }
-}
+impl FitsUnlabeled for Energy {}
 
 #[cfg(test)]
 mod tests {

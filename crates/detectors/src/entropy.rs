@@ -3,9 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::rule::{Arrays, FitsUnlabeled, Rule, Sizes};
+use crate::rule::{Arrays, FitsUnlabeled, Rule};
 use crate::softmax::softmax;
-use crate::{DetectorError, FitContext, Needs, Unlabeled};
+use crate::{DetectorError, Needs, Unlabeled};
 
 /// It has no settings, and nothing to fit.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -19,10 +19,6 @@ impl Rule for Entropy {
         Needs { logits: true, ..Needs::default() }
     }
 
-    fn check_arrays(&self, _: &Arrays, _: &Sizes) -> Result<(), String> {
-        Ok(())
-    }
-
     fn score(&self, _: &Arrays, given: &Unlabeled<'_>) -> Result<Vec<f64>, DetectorError> {
         let logits = given.logits(Self::KIND)?;
         // p log p is 0 where p is.
@@ -31,11 +27,7 @@ impl Rule for Entropy {
     }
 }
 
-impl FitsUnlabeled for Entropy {
-    fn fit(&self, _: &Unlabeled<'_>, _: &mut FitContext<'_>) -> Result<Arrays, DetectorError> {
-        Ok(Arrays::default())
-    }
-}
+impl FitsUnlabeled for Entropy {}
 
 #[cfg(test)]
 mod tests {

@@ -5,9 +5,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::rule::{Arrays, FitsUnlabeled, Rule, Sizes, refuse};
+use crate::rule::{Arrays, FitsUnlabeled, Rule, refuse};
 use crate::softmax::softmax;
-use crate::{DetectorError, FitContext, Needs, Unlabeled};
+use crate::{DetectorError, Needs, Unlabeled};
 
 /// Settings.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -49,10 +49,6 @@ impl Rule for Gen {
         vec![("gamma", gamma.to_vec()), ("M", [10, 50, 100, 200, 500, 1000].map(|value| json!(value)).to_vec())]
     }
 
-    fn check_arrays(&self, _: &Arrays, _: &Sizes) -> Result<(), String> {
-        Ok(())
-    }
-
     fn score(&self, _: &Arrays, given: &Unlabeled<'_>) -> Result<Vec<f64>, DetectorError> {
         let logits = given.logits(Self::KIND)?;
         let of = |row: &[f32]| {
@@ -64,11 +60,7 @@ impl Rule for Gen {
     }
 }
 
-impl FitsUnlabeled for Gen {
-    fn fit(&self, _: &Unlabeled<'_>, _: &mut FitContext<'_>) -> Result<Arrays, DetectorError> {
-        Ok(Arrays::default())
-    }
-}
+impl FitsUnlabeled for Gen {}
 
 #[cfg(test)]
 mod tests {

@@ -7,9 +7,9 @@ use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::rule::{Arrays, FitsUnlabeled, Rule, Sizes};
+use crate::rule::{Arrays, FitsUnlabeled, Rule};
 use crate::softmax::softmax_f64;
-use crate::{DetectorError, FitContext, Needs, Unlabeled, classifier};
+use crate::{DetectorError, Needs, Unlabeled, classifier};
 
 /// It has no settings, and nothing to fit.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -21,10 +21,6 @@ impl Rule for GradNorm {
 
     fn needs(&self) -> Needs {
         Needs { penultimate: true, head: true, ..Needs::default() }
-    }
-
-    fn check_arrays(&self, _: &Arrays, _: &Sizes) -> Result<(), String> {
-        Ok(())
     }
 
     fn score(&self, _: &Arrays, given: &Unlabeled<'_>) -> Result<Vec<f64>, DetectorError> {
@@ -39,11 +35,7 @@ impl Rule for GradNorm {
     }
 }
 
-impl FitsUnlabeled for GradNorm {
-    fn fit(&self, _: &Unlabeled<'_>, _: &mut FitContext<'_>) -> Result<Arrays, DetectorError> {
-        Ok(Arrays::default())
-    }
-}
+impl FitsUnlabeled for GradNorm {}
 
 #[cfg(test)]
 mod tests {

@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::rule::{Arrays, FitsUnlabeled, Rule, Sizes};
-use crate::{DetectorError, FitContext, Needs, Unlabeled};
+use crate::rule::{Arrays, FitsUnlabeled, Rule};
+use crate::{DetectorError, Needs, Unlabeled};
 
 /// It has no settings, and nothing to fit.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -18,10 +18,6 @@ impl Rule for MaxLogit {
         Needs { logits: true, ..Needs::default() }
     }
 
-    fn check_arrays(&self, _: &Arrays, _: &Sizes) -> Result<(), String> {
-        Ok(())
-    }
-
     fn score(&self, _: &Arrays, given: &Unlabeled<'_>) -> Result<Vec<f64>, DetectorError> {
         let logits = given.logits(Self::KIND)?;
         let largest = |row: &[f32]| -f64::from(row.iter().copied().fold(f32::NEG_INFINITY, f32::max));
@@ -29,11 +25,7 @@ impl Rule for MaxLogit {
     }
 }
 
-impl FitsUnlabeled for MaxLogit {
-    fn fit(&self, _: &Unlabeled<'_>, _: &mut FitContext<'_>) -> Result<Arrays, DetectorError> {
-        Ok(Arrays::default())
-    }
-}
+impl FitsUnlabeled for MaxLogit {}
 
 #[cfg(test)]
 mod tests {

@@ -3,9 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::rule::{Arrays, FitsUnlabeled, Rule, Sizes};
+use crate::rule::{Arrays, FitsUnlabeled, Rule};
 use crate::softmax::softmax;
-use crate::{DetectorError, FitContext, Needs, Unlabeled};
+use crate::{DetectorError, Needs, Unlabeled};
 
 /// It has no settings, and nothing to fit.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -19,10 +19,6 @@ impl Rule for Msp {
         Needs { logits: true, ..Needs::default() }
     }
 
-    fn check_arrays(&self, _: &Arrays, _: &Sizes) -> Result<(), String> {
-        Ok(())
-    }
-
     fn score(&self, _: &Arrays, given: &Unlabeled<'_>) -> Result<Vec<f64>, DetectorError> {
         let logits = given.logits(Self::KIND)?;
         let largest = |row: &[f32]| -softmax(row).into_iter().fold(0.0, f64::max);
@@ -30,11 +26,7 @@ impl Rule for Msp {
     }
 }
 
-impl FitsUnlabeled for Msp {
-    fn fit(&self, _: &Unlabeled<'_>, _: &mut FitContext<'_>) -> Result<Arrays, DetectorError> {
-        Ok(Arrays::default())
-    }
-}
+impl FitsUnlabeled for Msp {}
 
 #[cfg(test)]
 mod tests {

@@ -11,9 +11,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::rule::{Arrays, FitsUnlabeled, Rule, Sizes, refuse};
+use crate::rule::{Arrays, FitsUnlabeled, Rule, refuse};
 use crate::softmax::{check_temperature, softmax_f64};
-use crate::{DetectorError, FitContext, Needs, Unlabeled};
+use crate::{DetectorError, Needs, Unlabeled};
 
 /// Settings.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -56,10 +56,6 @@ impl Rule for Odin {
         vec![("temperature", values(&[1.0, 10.0, 100.0, 1000.0])), ("noise", values(&[0.0014, 0.0028]))]
     }
 
-    fn check_arrays(&self, _: &Arrays, _: &Sizes) -> Result<(), String> {
-        Ok(())
-    }
-
     fn score(&self, _: &Arrays, given: &Unlabeled<'_>) -> Result<Vec<f64>, DetectorError> {
         let logits = given.probed(Self::KIND)?;
         let of = |row: &[f32]| {
@@ -70,11 +66,7 @@ impl Rule for Odin {
     }
 }
 
-impl FitsUnlabeled for Odin {
-    fn fit(&self, _: &Unlabeled<'_>, _: &mut FitContext<'_>) -> Result<Arrays, DetectorError> {
-        Ok(Arrays::default())
-    }
-}
+impl FitsUnlabeled for Odin {}
 
 #[cfg(test)]
 mod tests {

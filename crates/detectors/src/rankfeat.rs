@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use oodlab_encoders::probe::Probe;
 
-use crate::rule::{Arrays, FitsUnlabeled, Rule, Sizes};
+use crate::rule::{Arrays, FitsUnlabeled, Rule};
 use crate::softmax::{check_temperature, log_sum_exp};
-use crate::{DetectorError, FitContext, Needs, Unlabeled};
+use crate::{DetectorError, Needs, Unlabeled};
 
 /// Settings.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -46,10 +46,6 @@ impl Rule for RankFeat {
         Some(Probe::RankFeat)
     }
 
-    fn check_arrays(&self, _: &Arrays, _: &Sizes) -> Result<(), String> {
-        Ok(())
-    }
-
     fn score(&self, _: &Arrays, given: &Unlabeled<'_>) -> Result<Vec<f64>, DetectorError> {
         let logits = given.probed(Self::KIND)?;
         let scaled = |&x: &f32| f64::from(x) / self.temperature;
@@ -58,11 +54,7 @@ impl Rule for RankFeat {
     }
 }
 
-impl FitsUnlabeled for RankFeat {
-    fn fit(&self, _: &Unlabeled<'_>, _: &mut FitContext<'_>) -> Result<Arrays, DetectorError> {
-        Ok(Arrays::default())
-    }
-}
+impl FitsUnlabeled for RankFeat {}
 
 #[cfg(test)]
 mod tests {

@@ -5,9 +5,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::rule::{Arrays, FitsUnlabeled, Rule, Sizes};
+use crate::rule::{Arrays, FitsUnlabeled, Rule};
 use crate::shaping::{kept, largest, sharpening};
-use crate::{DetectorError, FitContext, Needs, Unlabeled, classifier, percentile};
+use crate::{DetectorError, Needs, Unlabeled, classifier, percentile};
 
 /// Settings.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -39,10 +39,6 @@ impl Rule for Scale {
         vec![("percentile", [65, 70, 75, 80, 85, 90, 95].map(|value| json!(value)).to_vec())]
     }
 
-    fn check_arrays(&self, _: &Arrays, _: &Sizes) -> Result<(), String> {
-        Ok(())
-    }
-
     fn score(&self, _: &Arrays, given: &Unlabeled<'_>) -> Result<Vec<f64>, DetectorError> {
         classifier::energies(given, Self::KIND, |vector| {
             let factor = sharpening(vector, &largest(vector, kept(vector.len(), self.percentile)));
@@ -51,11 +47,7 @@ impl Rule for Scale {
     }
 }
 
-impl FitsUnlabeled for Scale {
-    fn fit(&self, _: &Unlabeled<'_>, _: &mut FitContext<'_>) -> Result<Arrays, DetectorError> {
-        Ok(Arrays::default())
-    }
-}
+impl FitsUnlabeled for Scale {}
 
 #[cfg(test)]
 mod tests {

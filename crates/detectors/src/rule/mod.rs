@@ -54,8 +54,10 @@ pub(crate) trait Rule:
         Vec::new()
     }
 
-    /// Refuses stored arrays that [`Rule::score`] could not read.
-    fn check_arrays(&self, arrays: &Arrays, sizes: &Sizes) -> Result<(), String>;
+    /// Refuses stored arrays that [`Rule::score`] could not read; a rule that reads none has nothing to refuse.
+    fn check_arrays(&self, _arrays: &Arrays, _sizes: &Sizes) -> Result<(), String> {
+        Ok(())
+    }
 
     /// One number a sample, higher means more out-of-distribution. Everything given was checked to be finite and of the sizes fitted on.
     fn score(&self, arrays: &Arrays, given: &Unlabeled<'_>) -> Result<Vec<f64>, DetectorError>;
@@ -63,8 +65,10 @@ pub(crate) trait Rule:
 
 /// A rule that sees no label.
 pub(crate) trait FitsUnlabeled: Rule {
-    /// Learns from training samples, which were checked.
-    fn fit(&self, train: &Unlabeled<'_>, context: &mut FitContext<'_>) -> Result<Arrays, DetectorError>;
+    /// Learns from training samples, which were checked; a formula alone learns nothing.
+    fn fit(&self, _train: &Unlabeled<'_>, _context: &mut FitContext<'_>) -> Result<Arrays, DetectorError> {
+        Ok(Arrays::default())
+    }
 }
 
 /// A rule that learns from classes.
