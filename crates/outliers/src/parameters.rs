@@ -61,8 +61,10 @@ impl Maker {
 /// `x Wᵀ + b`. Begins as torch's: uniform ± 1 / sqrt(inputs).
 #[derive(Debug, Clone)]
 pub(crate) struct Linear {
-    weight: Tensor,
-    bias: Tensor,
+    /// `[outputs, inputs]`.
+    pub weight: Tensor,
+    /// `[outputs]`.
+    pub bias: Tensor,
 }
 
 impl Linear {

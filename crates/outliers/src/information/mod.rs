@@ -11,6 +11,7 @@
 
 mod estimator;
 mod nce;
+mod pairs;
 #[cfg(test)]
 mod tests;
 

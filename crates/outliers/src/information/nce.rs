@@ -2,6 +2,7 @@
 
 use candle_core::{D, Result, Tensor};
 
+use super::pairs;
 use crate::parameters::{Linear, Maker};
 
 /// A critic of pairs: `softplus(v · relu(A x + B y + c) + d)`: a perceptron over x and y side by side, its first layer cut in two so that
@@ -25,10 +26,10 @@ impl Critic {
     /// `mean_i [f(x_i, y_i) - log mean_j exp f(x_j, y_i)]`, at most `ln rows`.
     pub fn bound(&self, x: &Tensor, y: &Tensor) -> Result<Tensor> {
         let (of_x, of_y) = (self.of_x.forward(x)?, self.of_y.forward(y)?);
-        let (rows, hidden) = of_x.dims2()?;
+        let rows = of_x.dim(0)?;
         // Row i, column j: the critic of x_j and y_i.
-        let pairs = of_y.unsqueeze(1)?.broadcast_add(&of_x.unsqueeze(0)?)?.relu()?.reshape((rows * rows, hidden))?;
-        let all = softplus(&self.last.forward(&pairs)?)?.reshape((rows, rows))?;
+        let pairs = pairs::scores(&of_y, &of_x, &self.last.weight.flatten_all()?)?;
+        let all = softplus(&pairs.broadcast_add(&self.last.bias)?)?;
         let own = softplus(&self.last.forward(&(of_x + of_y)?.relu()?)?)?.squeeze(1)?;
         let log_mean = (crate::distillation::log_sum_exp(&all)? - (rows as f64).ln())?;
         (own - log_mean)?.mean(D::Minus1)
