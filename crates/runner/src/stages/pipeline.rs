@@ -310,7 +310,9 @@ mod tests {
             })
             .expect_err("a row failed");
             assert_eq!(error.to_string(), "row 23");
-            assert!(stored.starts_with(&[0, 1]) && stored.len() <= 2, "{stored:?}");
+            // Two are under way at a time, and either may end first.
+            stored.sort_unstable();
+            assert_eq!(stored, [0, 1]);
         }
         let failing = || anyhow::bail!("no lease");
         let none = |_: Batch<()>, _: Vec<usize>| Ok(());
